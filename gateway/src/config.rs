@@ -92,12 +92,9 @@ impl Config {
     pub fn check_interfaces(&self, exists: impl Fn(&str) -> bool) -> Result<(), ConfigErrors> {
         let missing = self.interfaces.iter().filter(|interface| !exists(&interface.name));
         let finding = |interface: &Interface| {
-            self.interface_places.get(&interface.name).cloned().unwrap_or_else(|| Finding {
-                file: "--interface".to_owned(),
-                line: None,
-                column: None,
-                message: file::missing_interface(&interface.name).message,
-                remedy: file::missing_interface(&interface.name).remedy,
+            self.interface_places.get(&interface.name).cloned().unwrap_or_else(|| {
+                let Fault { message, remedy } = file::missing_interface(&interface.name);
+                Finding { file: "--interface".to_owned(), line: None, column: None, message, remedy }
             })
         };
         ConfigErrors::refuse(missing.map(finding).collect())

@@ -76,7 +76,7 @@ fn check_metrics_port(written: &service::Written, config: &Config, report: &Repo
         let every_local = metrics.listen.ip().is_unspecified();
         let same_address = listen.resolve(&config.public.address).any(|address| address == metrics.listen);
         if listen.port() == metrics.listen.port() && (every_local || same_address) {
-            let message = format!("{}listen {listen} takes the connections to [metrics] listen", written.prefix());
+            let message = format!("{}listen {listen} takes the connections to [metrics] listen", written.prefix);
             report.error(place, fault(message, "choose another port for one of the two"));
         }
     }

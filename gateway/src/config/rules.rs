@@ -18,7 +18,7 @@ mod listens;
 mod name;
 mod policy;
 
-pub use address::unusable_address;
+pub use address::{unusable_address, unusable_endpoint};
 pub use backends::{half_served_listens, unserved_families};
 pub use claims::Claims;
 pub use name::{unusable_hostname, unusable_interface_name, unusable_service_name};
@@ -107,3 +107,6 @@ pub fn check_service(service: &Service, context: &Context<'_>) -> Vec<Problem> {
     backends::check(service, context, &mut problems);
     problems
 }
+
+#[cfg(test)]
+mod tests;

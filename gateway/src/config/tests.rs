@@ -70,7 +70,8 @@ proptest! {
             for finding in errors.findings() {
                 let line = finding.line.expect("a line");
                 let content = text.split('\n').nth(line - 1).expect("a line of the file");
-                prop_assert!((1..=content.chars().count() + 1).contains(&finding.column.expect("a column")), "{}", finding);
+                let columns = 1..=content.chars().count() + 1;
+                prop_assert!(columns.contains(&finding.column.expect("a column")), "{}", finding);
             }
         }
     }

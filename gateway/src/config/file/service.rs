@@ -23,6 +23,8 @@ pub(super) struct Written {
     pub service: Service,
     pub health: Option<Health>,
     pub limits: Option<Limits>,
+    /// What precedes messages about it.
+    pub prefix: String,
     pub place: Place,
     pub listen_places: Vec<Place>,
     /// Of the fields that the file gives.
@@ -49,7 +51,7 @@ pub(super) fn read(mut section: Section<'_, '_>, report: &Report<'_>, defaults: 
     let name = section.text::<String>("name");
     if let Some(name) = &name {
         places.insert(Field::Name, name.span());
-        section.set_prefix(prefix(name.get_ref()));
+        section.set_prefix(format!("service {:?}: ", name.get_ref()));
     } else if !section.has("name") {
         section.missing("name", "write name = \"…\"");
     }
@@ -78,27 +80,22 @@ pub(super) fn read(mut section: Section<'_, '_>, report: &Report<'_>, defaults: 
     let listen = listen.into_iter().map(Spanned::into_inner).collect();
     let service = Service { name: name.map(Spanned::into_inner).unwrap_or_default(), listen, policy, backends };
     let is_complete = report.error_count() == errors_before;
-    Written { service, health, limits, place, listen_places, places, is_complete }
+    Written { service, health, limits, prefix, place, listen_places, places, is_complete }
 }
 
 impl Written {
-    /// What precedes messages about this service.
-    pub fn prefix(&self) -> String {
-        prefix(&self.service.name)
-    }
-
     /// Applies the rules of services and reports what they say at its place.
     pub fn check(&self, context: &Context<'_>, report: &Report<'_>) {
         let at = |problem: Problem| {
             let place = self.places.get(&problem.field)?;
-            Some((place, fault(format!("{}{}", self.prefix(), problem.message), problem.remedy)))
+            Some((place, fault(format!("{}{}", self.prefix, problem.message), problem.remedy)))
         };
         let problems = check_service(&self.service, context);
         let is_sound = self.is_complete && problems.is_empty();
         // A field without a place is inherited, and judged where it is written, or missing, and reported as such.
         problems.into_iter().filter_map(at).for_each(|(place, fault)| report.error(place, fault));
         if self.is_complete && self.service.listen.is_empty() {
-            let message = format!("{}listen is an empty list", self.prefix());
+            let message = format!("{}listen is an empty list", self.prefix);
             report.error(&self.place, fault(message, "give it an address and port"));
         }
         if is_sound {
@@ -108,10 +105,6 @@ impl Written {
             half_served.into_iter().filter_map(at).for_each(|(place, fault)| report.warn(place, fault));
         }
     }
-}
-
-fn prefix(name: &str) -> String {
-    format!("service {name:?}: ")
 }
 
 fn read_policy(section: &mut Section<'_, '_>, inherited: &Policy, places: &mut HashMap<Field, Place>) -> Policy {

@@ -44,13 +44,13 @@ pub(super) fn read_health(mut section: Section<'_, '_>) -> Health {
             section.error(&duration.span(), fault(message, "use more than 0s and at most 1h"));
         }
     }
-    let timeout_place = timeout.as_ref().or(interval.as_ref()).map_or(section.place(), Spanned::span);
+    let timeout_place = timeout.as_ref().map(Spanned::span);
     let interval = interval.map_or(default.interval, Spanned::into_inner);
-    let timeout = timeout.map_or(default.timeout, Spanned::into_inner);
-    if timeout > interval {
+    let timeout = timeout.map_or(default.timeout.min(interval), Spanned::into_inner);
+    if let Some(place) = timeout_place.filter(|_| timeout > interval) {
         let [timeout, interval] = [timeout, interval].map(humantime::format_duration);
         let message = format!("timeout: {timeout} is longer than the interval of {interval}");
-        section.error(&timeout_place, fault(message, "use a shorter timeout or a longer interval"));
+        section.error(&place, fault(message, "use a shorter timeout or a longer interval"));
     }
     let rise = section.count("rise", MAX_STREAK).map_or(default.rise, Spanned::into_inner);
     let fall = section.count("fall", MAX_STREAK).map_or(default.fall, Spanned::into_inner);

@@ -1,6 +1,6 @@
 //! Addresses that a host can be reached at through the gateway.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::config::finding::{Fault, fault};
 
@@ -26,6 +26,18 @@ pub fn unusable_address(address: IpAddr) -> Option<Fault> {
         _ => return None,
     };
     Some(fault(format!("{address} is {kind}"), remedy))
+}
+
+/// Why an address and port cannot be connected to; `None` if they can. Like [`unusable_address`], and port 0 and IPv6
+/// scopes are refused.
+pub fn unusable_endpoint(endpoint: SocketAddr) -> Option<Fault> {
+    match endpoint {
+        _ if endpoint.port() == 0 => Some(fault(format!("{endpoint} has port 0"), "give a port from 1 to 65535")),
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => {
+            Some(fault(format!("{endpoint} has a scope"), "leave out `%` and what follows it"))
+        }
+        _ => unusable_address(endpoint.ip()),
+    }
 }
 
 /// `IPv4` or `IPv6`.

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{Context, Field, Problem, address::family, unusable_address};
+use super::{Context, Field, Problem, address::family, unusable_endpoint};
 use crate::model::{Listen, Service};
 
 pub(super) fn check(service: &Service, context: &Context<'_>, problems: &mut Vec<Problem>) {
@@ -15,10 +15,7 @@ pub(super) fn check(service: &Service, context: &Context<'_>, problems: &mut Vec
     for (index, backend) in service.backends.iter().enumerate() {
         let field = Field::BackendAddress(index);
         let address = backend.address;
-        if address.port() == 0 {
-            problems.push(Problem::new(field, format!("backend {address} has port 0"), "give the port it listens on"));
-        }
-        problems.extend(unusable_address(address.ip()).map(|mut fault| {
+        problems.extend(unusable_endpoint(address).map(|mut fault| {
             fault.message = format!("backend {}", fault.message);
             Problem::from_fault(field, fault)
         }));
@@ -30,6 +27,12 @@ pub(super) fn check(service: &Service, context: &Context<'_>, problems: &mut Vec
             let message = format!("backend {address} is an address of the service itself");
             problems.push(Problem::new(field, message, "give the address and port of the server behind it"));
         }
+        if !listens.contains(&address) && is_front_server(address.ip(), context) {
+            let message = format!("backend {} is an address of this server itself", address.ip());
+            let remedy =
+                "run the server in a container or on another host: the kernel drops what comes from its own address";
+            problems.push(Problem::new(field, message, remedy));
+        }
         problems.extend(unreachable_family(field, service, address.ip(), context));
         if backend.weight == 0 {
             let message = format!("backend {address} has weight 0");
@@ -37,6 +40,10 @@ pub(super) fn check(service: &Service, context: &Context<'_>, problems: &mut Vec
             problems.push(Problem::new(Field::BackendWeight(index), message, remedy));
         }
     }
+}
+
+fn is_front_server(address: IpAddr, context: &Context<'_>) -> bool {
+    context.public_addresses.contains(&address) || context.snat_addresses.contains(&address)
 }
 
 /// Refuses a backend that no client of the service could be sent to.

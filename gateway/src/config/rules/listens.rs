@@ -1,8 +1,11 @@
 //! Rules about where a service listens.
 
-use super::{Claims, Context, Field, Problem, unusable_address};
+use super::{Claims, Context, Field, Problem, unusable_endpoint};
 use crate::{
-    config::{PortRange, finding::fault},
+    config::{
+        PortRange,
+        finding::{Fault, fault},
+    },
     model::{Listen, Service},
 };
 
@@ -10,9 +13,6 @@ pub(super) fn check(service: &Service, context: &Context<'_>, problems: &mut Vec
     let mut own = Claims::default();
     for (index, listen) in service.listen.iter().enumerate() {
         let field = Field::Listen(index);
-        if listen.port() == 0 {
-            problems.push(Problem::new(field, format!("{listen} has port 0"), "choose a port from 1 to 65535"));
-        }
         problems.extend(unusable(listen).map(|fault| Problem::from_fault(field, fault)));
         problems.extend(inside_snat_range(field, listen, context.snat_ports));
         if let Some(holder) = context.others.holder(listen, context.public_addresses) {
@@ -30,13 +30,16 @@ pub(super) fn check(service: &Service, context: &Context<'_>, problems: &mut Vec
     }
 }
 
-fn unusable(listen: &Listen) -> Option<crate::config::finding::Fault> {
-    let Listen::Address(address) = listen else { return None };
-    if address.ip().is_unspecified() {
-        let remedy = format!("write \":{}\" for every public address", address.port());
-        return Some(fault(format!("{} is the unspecified address", address.ip()), remedy));
+fn unusable(listen: &Listen) -> Option<Fault> {
+    match listen {
+        Listen::Address(address) if address.ip().is_unspecified() => {
+            let remedy = format!("write \":{}\" for every public address", address.port());
+            Some(fault(format!("{} is the unspecified address", address.ip()), remedy))
+        }
+        Listen::Address(address) => unusable_endpoint(*address),
+        Listen::EveryAddress(0) => Some(fault(format!("{listen} has port 0"), "give a port from 1 to 65535")),
+        Listen::EveryAddress(_) => None,
     }
-    unusable_address(address.ip())
 }
 
 fn inside_snat_range(field: Field, listen: &Listen, snat_ports: Option<PortRange>) -> Option<Problem> {

@@ -140,13 +140,15 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "that is free",
     ),
     (
-        "public.address = \"1.2.3.4\"\nservice = [{ name = \"a\", listen = \"1.2.3.4:80\" },\n{ name = \"b\", listen = \":80\" }]",
+        "public.address = \"1.2.3.4\"\n\
+         service = [{ name = \"a\", listen = \"1.2.3.4:80\" },\n{ name = \"b\", listen = \":80\" }]",
         "3:24",
         "listen :80 overlaps service \"a\"",
         "that is free",
     ),
     (
-        "service = [{ name = \"a\", listen = \"[2001:db8::1]:80\" },\n{ name = \"b\", listen = \"[2001:DB8:0::1]:80\" }]",
+        "service = [{ name = \"a\", listen = \"[2001:db8::1]:80\" },\n\
+         { name = \"b\", listen = \"[2001:DB8:0::1]:80\" }]",
         "2:24",
         "listen [2001:db8::1]:80 overlaps service \"a\"",
         "that is free",
@@ -209,11 +211,17 @@ const BACKEND_CASES: &[(&str, &str, &str, &str)] = &[
     ("address = \"10.0.0.2\"", "5:11", "`10.0.0.2` is not an address and port", "\"10.0.0.2:443\""),
     ("address = \"app:80\"", "5:11", "`app:80` is not an address and port", "names are not looked up"),
     ("address = \"fd00::2\"", "5:11", "`fd00::2` is not an address and port", "\"[fd00::2]:443\""),
-    ("address = \"10.0.0.2:0\"", "5:11", "backend 10.0.0.2:0 has port 0", "the port it listens on"),
+    ("address = \"10.0.0.2:0\"", "5:11", "backend 10.0.0.2:0 has port 0", "from 1 to 65535"),
     ("address = \"0.0.0.0:80\"", "5:11", "backend 0.0.0.0 is the unspecified address", "one host"),
     ("address = \"127.0.0.1:80\"", "5:11", "backend 127.0.0.1 is a loopback address", "on the network"),
     ("address = \"224.0.0.2:80\"", "5:11", "backend 224.0.0.2 is a multicast address", "one host"),
     ("address = \"255.255.255.255:80\"", "5:11", "is the broadcast address", "one host"),
+    (
+        "address = \"1.2.3.4:8080\"\n[snat]\naddresses = \"1.2.3.4\"",
+        "5:11",
+        "an address of this server itself",
+        "container",
+    ),
     ("address = \"1.2.3.4:80\"", "5:11", "an address of the service itself", "server behind it"),
     ("address = \"10.0.0.2:80\"\nweight = 0", "6:10", "weight: 0 is out of range", "1 to 65535"),
     ("address = \"10.0.0.2:80\"\nweight = 65536", "6:10", "weight: 65536 is out of range", "1 to 65535"),
@@ -270,6 +278,15 @@ fn families_without_a_counterpart_are_refused() {
 
     let every = format!("{}\n[public]\naddress = \"1.2.3.4\"", text("\":80\"", "[fd00::2]:80"));
     assert_only_finding(&every, "5:11", message, "the other family");
+}
+
+#[test]
+fn nesting_without_end_is_refused() {
+    for text in
+        [format!("{} = 1", ["a"; 100_000].join(".")), "[".repeat(100_000), format!("a = {}", "[".repeat(100_000))]
+    {
+        assert!(parse(&text).is_err());
+    }
 }
 
 #[test]
