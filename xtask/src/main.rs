@@ -1,1 +1,45 @@
-fn main() {}
+//! The workspace's habits as commands: `cargo xtask COMMAND`.
+//!
+//! Every command sets up what it needs first, names each step before it takes it, and exits with the code of the
+//! step that failed.
+
+mod build;
+mod command;
+mod lint;
+mod privilege;
+mod run;
+mod setup;
+#[path = "../../gateway/build/toolchain.rs"]
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::command::Failed;
+
+/// Set up, build, run and check the gateway.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    Setup(setup::Setup),
+    Build(build::Build),
+    Lint(lint::Lint),
+    Run(run::Run),
+}
+
+fn main() -> ExitCode {
+    let result = match Task::parse() {
+        Task::Setup(task) => task.execute(),
+        Task::Build(task) => task.execute(),
+        Task::Lint(task) => task.execute(),
+        Task::Run(task) => task.execute(),
+    };
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    eprintln!("error: {error:#}");
+    match error.downcast_ref::<Failed>() {
+        Some(failed) => failed.exit_code(),
+        None => ExitCode::FAILURE,
+    }
+}

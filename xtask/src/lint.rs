@@ -1,0 +1,41 @@
+//! `lint`: format, clippy and rustdoc with warnings denied, for userspace and for the packet programs.
+
+use std::env::consts::ARCH;
+
+use anyhow::Result;
+
+use crate::{
+    command::{self, announce, cargo},
+    setup::{self, Need},
+    toolchain::Toolchain,
+    workspace,
+};
+
+/// Check format, clippy and documentation of both sides, with warnings denied.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  cargo xtask lint")]
+pub struct Lint {}
+
+impl Lint {
+    pub fn execute(self) -> Result<()> {
+        check(&setup::ensure(&[Need::Lint])?)
+    }
+}
+
+/// The whole lint, with a toolchain that set-up found.
+pub fn check(toolchain: &Toolchain) -> Result<()> {
+    announce("Checking", "the format");
+    command::run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    announce("Checking", "userspace with clippy");
+    command::run(&mut cargo(&[&["clippy", "--all-targets"], &USERSPACE[..], &["--", "-D", "warnings"]].concat()))?;
+    announce("Checking", &format!("the packet programs with clippy of toolchain `{}`", toolchain.compiler.toolchain));
+    let mut clippy = toolchain.cargo("clippy", ARCH);
+    clippy.current_dir(workspace::root()).args(["--target-dir", "target/ebpf-lint", "--", "-D", "warnings"]);
+    command::run(&mut clippy)?;
+    announce("Checking", "the documentation");
+    let mut doc = cargo(&[&["doc", "--no-deps", "--document-private-items"], &USERSPACE[..]].concat());
+    command::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Everything that runs on the host.
+pub const USERSPACE: [&str; 4] = ["--quiet", "--workspace", "--exclude", "gateway-ebpf"];

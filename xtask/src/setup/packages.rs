@@ -1,0 +1,125 @@
+//! The distribution's packages: which are missing, and their installation with apt.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    command::{self, announce, spell},
+    privilege,
+    toolchain::{Compiler, DISTRIBUTION, Toolchain},
+};
+
+/// What a command needs beyond the toolchain of the packet programs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Clippy for the packet programs.
+    Lint,
+    /// The programs with which tests and demo build networks and make traffic.
+    Lab,
+}
+
+impl Need {
+    pub const ALL: [Self; 2] = [Self::Lint, Self::Lab];
+}
+
+/// Debian 12's compiler with the source of `core`, and the LLVM it uses.
+const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "llvm-22-dev"];
+const COMPILER_CLIPPY: &str = "rust-web-clippy";
+/// The programs of the lab, each with the package that brings it.
+const LAB: [(&str, &str); 8] = [
+    ("curl", "curl"),
+    ("ethtool", "ethtool"),
+    ("ip", "iproute2"),
+    ("iperf3", "iperf3"),
+    ("nft", "nftables"),
+    ("ping", "iputils-ping"),
+    ("sysctl", "procps"),
+    ("tcpdump", "tcpdump"),
+];
+
+/// The packages that `needs` lacks, given the toolchain that is there.
+pub fn missing(needs: &[Need], toolchain: Option<&Toolchain>) -> Vec<String> {
+    let mut packages = Vec::new();
+    let distribution = toolchain.is_none_or(|toolchain| toolchain.compiler.toolchain == DISTRIBUTION);
+    if needs.contains(&Need::Lint) && distribution && !Path::new("/usr/bin/cargo-clippy").exists() {
+        packages.push(COMPILER_CLIPPY.to_owned());
+    }
+    if needs.contains(&Need::Lab) {
+        packages.extend(LAB.iter().filter(|(program, _)| !on_path(program)).map(|(_, package)| (*package).to_owned()));
+    }
+    packages
+}
+
+/// The packages to build a toolchain from, given the compiler that is there.
+pub fn missing_of_toolchain(compiler: Option<&Compiler>) -> Vec<String> {
+    match compiler {
+        Some(compiler) if llvm_installed(compiler.llvm_major) => Vec::new(),
+        Some(compiler) => vec![llvm_package(compiler.llvm_major)],
+        None => COMPILER.into_iter().filter(|package| !is_installed(package)).map(str::to_owned).collect(),
+    }
+}
+
+/// Whether LLVM's library of this release is installed or apt can install it.
+pub fn llvm_available(major: u32) -> bool {
+    llvm_installed(major) || succeeds("apt-cache", &["show", &llvm_package(major)])
+}
+
+/// Installs packages with apt, saying so first.
+///
+/// # Errors
+///
+/// Without apt, or without the right to use it, the error says what to install by hand.
+pub fn install(packages: &[String]) -> Result<()> {
+    let list = packages.join(" ");
+    if which::which("apt-get").is_err() {
+        bail!("this machine has no apt: install what Debian 12 calls {list} by hand; docs/building.md says how");
+    }
+    announce("Installing", &format!("Debian's packages {list}"));
+    let by_hand = || format!("as root: apt-get update && apt-get install --no-install-recommends {list}");
+    apt(&["update", "--quiet=2"]).with_context(by_hand)?;
+    apt(&[&["install", "--quiet", "--yes", "--no-install-recommends"][..], &strs(packages)].concat())
+        .with_context(by_hand)
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    let mut apt = privilege::as_root("env", "install packages")?;
+    apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"]).args(arguments);
+    announce("Running", &spell(&apt));
+    command::run(&mut apt)
+}
+
+fn strs(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}
+
+fn llvm_package(major: u32) -> String {
+    format!("llvm-{major}-dev")
+}
+
+fn llvm_installed(major: u32) -> bool {
+    Path::new(&format!("/usr/lib/llvm-{major}/include")).exists()
+        && Path::new(&format!("/usr/lib/llvm-{major}/bin/llvm-config")).exists()
+}
+
+fn is_installed(package: &str) -> bool {
+    let query = Command::new("dpkg-query")
+        .args(["--show", "--showformat=${db:Status-Status}", package])
+        .stderr(Stdio::null())
+        .output();
+    query.is_ok_and(|output| output.stdout == b"installed")
+}
+
+/// Whether a program is there, also where only root's PATH leads.
+fn on_path(program: &str) -> bool {
+    which::which(program).is_ok()
+        || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(program).is_file())
+}
+
+fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let status = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
