@@ -1,1 +1,25 @@
+//! The laboratory of the integration tests: hosts are network namespaces, packets go through the real kernel,
+//! traffic comes from real sockets and real programs.
+//!
+//! Everything a [`Lab`] makes carries its [`LabId`], goes away when the lab is dropped (also while a test
+//! panics), and is swept by the next test run when the process was killed before it could. Failures panic: the
+//! lab is only used in tests.
 
+pub mod eventually;
+pub mod host;
+pub mod kernel_nat;
+pub mod lab_id;
+pub mod leftovers;
+pub mod link;
+pub mod namespace;
+pub mod process;
+pub mod topology;
+pub mod traffic;
+
+pub use eventually::eventually;
+pub use host::{Family, Front, Host};
+pub use kernel_nat::forward_in_kernel;
+pub use lab_id::LabId;
+pub use namespace::Namespace;
+pub use process::{Output, Process};
+pub use topology::{BackendSide, ClientSide, Lab, Topology};

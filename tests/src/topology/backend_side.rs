@@ -1,0 +1,173 @@
+//! The wires between the front server and its backends.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::{BackendSide, Lab, client_side::plug};
+use crate::{Host, Namespace, link};
+
+/// A network of backends: the front server, or the router before them, has host number 1.
+#[derive(Clone, Copy)]
+struct Subnet {
+    /// Third byte of 10.0.N.0/24.
+    v4: u8,
+    /// Fourth group of fd00:0:0:N::/64.
+    v6: u16,
+}
+
+const SEGMENT: Subnet = Subnet { v4: 0, v6: 0 };
+const BEHIND_ROUTER: Subnet = Subnet { v4: 1, v6: 1 };
+const BRIDGE: Subnet = Subnet { v4: 2, v6: 2 };
+const FIRST_VETH: u8 = 3;
+
+impl Subnet {
+    fn v4(self, host: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, self.v4, host)
+    }
+
+    fn v6(self, host: u8) -> Ipv6Addr {
+        Ipv6Addr::new(0xfd00, 0, 0, self.v6, 0, 0, 0, u16::from(host))
+    }
+
+    fn assign(self, namespace: &Namespace, device: &str, host: u8) {
+        link::assign(namespace, device, &format!("{}/24", self.v4(host)), &format!("{}/64", self.v6(host)));
+    }
+
+    fn route_through(self, namespace: &Namespace, host: u8) {
+        link::default_route(namespace, &self.v4(host).to_string(), &self.v6(host).to_string());
+    }
+
+    fn host(self, lab: &Lab, index: usize) -> Host {
+        let number = host_number(index);
+        Host {
+            namespace: Namespace::new(lab.id(), &format!("backend{index}")),
+            v4: self.v4(number),
+            v6: self.v6(number),
+        }
+    }
+}
+
+/// Backends count from host number 11.
+fn host_number(index: usize) -> u8 {
+    11 + u8::try_from(index).expect("few backends")
+}
+
+/// Wires `count` backends to the front server.
+pub(super) fn wire(lab: &mut Lab, side: BackendSide, count: usize) {
+    match side {
+        BackendSide::Segment => wire_segment(lab, count),
+        BackendSide::Vlan(id) => wire_vlan(lab, count, id),
+        BackendSide::Routed => wire_router(lab, count),
+        BackendSide::OneArm => wire_one_arm(lab, count),
+        BackendSide::Bridge => wire_bridge(lab, count),
+        BackendSide::Veth => wire_veths(lab, count),
+    }
+}
+
+fn wire_segment(lab: &mut Lab, count: usize) {
+    let switch = second_card(lab);
+    SEGMENT.assign(&lab.front, "eth1", 1);
+    join(lab, &switch, SEGMENT, count);
+    lab.switches.push(switch);
+}
+
+fn wire_vlan(lab: &mut Lab, count: usize, id: u16) {
+    let switch = second_card(lab);
+    let device = link::vlan(&lab.front, "eth1", id);
+    SEGMENT.assign(&lab.front, &device, 1);
+    for index in 0..count {
+        let host = SEGMENT.host(lab, index);
+        plug(&switch, &host, "eth0", &format!("port{index}"));
+        let device = link::vlan(&host, "eth0", id);
+        SEGMENT.assign(&host, &device, host_number(index));
+        SEGMENT.route_through(&host, 1);
+        lab.backends.push(host);
+    }
+    lab.switches.push(switch);
+}
+
+fn wire_router(lab: &mut Lab, count: usize) {
+    const ROUTER: u8 = 254;
+    let to_front = second_card(lab);
+    SEGMENT.assign(&lab.front, "eth1", 1);
+    let router = Namespace::new(lab.id(), "router");
+    link::forward(&router);
+    plug(&to_front, &router, "eth0", "router");
+    SEGMENT.assign(&router, "eth0", ROUTER);
+    SEGMENT.route_through(&router, 1);
+    let to_backends = switch(lab, "lan2");
+    plug(&to_backends, &router, "eth1", "router");
+    BEHIND_ROUTER.assign(&router, "eth1", 1);
+    let (v4, v6) = (BEHIND_ROUTER.v4(0), BEHIND_ROUTER.v6(0));
+    let (via_v4, via_v6) = (SEGMENT.v4(ROUTER), SEGMENT.v6(ROUTER));
+    lab.front.ip(&[format!("route add {v4}/24 via {via_v4}"), format!("route add {v6}/64 via {via_v6}")]);
+    join(lab, &to_backends, BEHIND_ROUTER, count);
+    lab.switches.extend([to_front, to_backends]);
+    lab.backend_router = Some(router);
+}
+
+fn wire_one_arm(lab: &mut Lab, count: usize) {
+    SEGMENT.assign(&lab.front, "eth0", 1);
+    let switch = lab.switches.pop().expect("clients are wired first");
+    join(lab, &switch, SEGMENT, count);
+    lab.switches.push(switch);
+}
+
+fn wire_bridge(lab: &mut Lab, count: usize) {
+    internal_addresses_on_loopback(lab);
+    link::bridge(&lab.front, "br0");
+    BRIDGE.assign(&lab.front, "br0", 1);
+    for index in 0..count {
+        let host = BRIDGE.host(lab, index);
+        plug(&lab.front, &host, "eth0", &format!("port{index}"));
+        configure(&host, BRIDGE, index);
+        lab.backends.push(host);
+    }
+    lab.front.interfaces.push("br0".to_owned());
+}
+
+fn wire_veths(lab: &mut Lab, count: usize) {
+    internal_addresses_on_loopback(lab);
+    for index in 0..count {
+        let number = FIRST_VETH + u8::try_from(index).expect("few backends");
+        let subnet = Subnet { v4: number, v6: number.into() };
+        let host = subnet.host(lab, index);
+        let device = format!("veth{index}");
+        link::connect((&lab.front, &device), (&host, "eth0"));
+        subnet.assign(&lab.front, &device, 1);
+        configure(&host, subnet, index);
+        lab.front.interfaces.push(device);
+        lab.backends.push(host);
+    }
+}
+
+/// A front server whose backends are all local has its internal addresses on no network card.
+fn internal_addresses_on_loopback(lab: &Lab) {
+    link::assign(&lab.front, "lo", &format!("{}/32", lab.front.snat_v4), &format!("{}/128", lab.front.snat_v6));
+}
+
+fn second_card(lab: &mut Lab) -> Namespace {
+    let switch = switch(lab, "lan1");
+    plug(&switch, &lab.front, "eth1", "front");
+    lab.front.interfaces.push("eth1".to_owned());
+    switch
+}
+
+fn switch(lab: &Lab, role: &str) -> Namespace {
+    let switch = Namespace::new(lab.id(), role);
+    link::bridge(&switch, "br0");
+    switch
+}
+
+fn join(lab: &mut Lab, switch: &Namespace, subnet: Subnet, count: usize) {
+    for index in 0..count {
+        let host = subnet.host(lab, index);
+        plug(switch, &host, "eth0", &format!("port{index}"));
+        configure(&host, subnet, index);
+        lab.backends.push(host);
+    }
+}
+
+fn configure(host: &Namespace, subnet: Subnet, index: usize) {
+    subnet.assign(host, "eth0", host_number(index));
+    subnet.route_through(host, 1);
+}

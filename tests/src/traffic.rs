@@ -1,0 +1,20 @@
+//! Real TCP between namespaces: servers with one behaviour each, clients that verify every byte, and loads.
+//!
+//! Everything has a deadline ([`DEADLINE`] unless said otherwise), so that a lost packet fails a test instead of
+//! stopping it.
+
+use std::time::Duration;
+
+pub mod churn;
+pub mod client;
+pub mod crowd;
+pub mod http;
+pub mod payload;
+pub mod server;
+
+pub use churn::{Churn, Tally};
+pub use client::Failure;
+pub use server::{Behaviour, Server};
+
+/// How long a read, write or connect may take before it counts as failed.
+pub const DEADLINE: Duration = Duration::from_secs(20);
