@@ -13,6 +13,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub mod change;
+pub mod flow;
+pub mod status;
+
 /// A service: where it listens, how a backend is picked, and what happens to flows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
@@ -70,8 +74,19 @@ pub enum Answer {
     Drop,
 }
 
+/// Who may change a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owner {
+    /// The configuration file declares it; at run time its backends can only be drained and re-weighed.
+    File,
+    /// It came through the control API and is kept in the state store.
+    Control,
+}
+
 /// One server that accepts a service's connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Backend {
     pub address: SocketAddr,
     /// Share of new connections relative to the other backends; 1..=65535.
@@ -85,6 +100,7 @@ fn one() -> u16 {
     1
 }
 
+/// Whether a backend gets new connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BackendState {
@@ -170,5 +186,23 @@ pub mod duration {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         humantime::parse_duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+
+    /// The same for a duration that may be absent.
+    pub mod optional {
+        use super::{Deserialize, Deserializer, Duration, Error, Serializer};
+
+        pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+            match duration {
+                Some(duration) => super::serialize(duration, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+            Option::<String>::deserialize(deserializer)?
+                .map(|text| humantime::parse_duration(&text).map_err(D::Error::custom))
+                .transpose()
+        }
     }
 }

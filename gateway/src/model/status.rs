@@ -1,0 +1,105 @@
+//! What the packet side reports: interfaces, table fill, counters.
+//!
+//! These are part of the JSON of `gateway status --json` and of the control API, so field names are part of the
+//! outward contract.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::flow::Traffic;
+
+/// The datapath at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatapathStatus {
+    pub interfaces: Vec<InterfaceStatus>,
+    /// Flows past their handshake.
+    pub flows: TableFill,
+    /// Flows in their handshake.
+    pub half_open: TableFill,
+    pub reasons: Vec<ReasonCount>,
+    /// What the operator ought to know, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// An interface that the datapath is attached to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    pub name: String,
+    pub ifindex: u32,
+    pub mode: AttachMode,
+}
+
+/// How the datapath sees an interface's packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttachMode {
+    XdpNative,
+    XdpGeneric,
+    Tc,
+}
+
+impl AttachMode {
+    /// The name used in the configuration file and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::XdpNative => "xdp-native",
+            Self::XdpGeneric => "xdp-generic",
+            Self::Tc => "tc",
+        }
+    }
+}
+
+/// How full a table of flows is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableFill {
+    pub open: u64,
+    pub capacity: u64,
+}
+
+/// How many packets had one outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReasonCount {
+    pub reason: String,
+    pub action: Action,
+    pub packets: u64,
+}
+
+/// What the datapath does with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Goes to the kernel untouched.
+    Pass,
+    Drop,
+    /// Translated and sent on.
+    Forward,
+    /// Answered by the datapath itself: a reset or an ICMP error.
+    Answer,
+}
+
+impl Action {
+    /// The name used in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+            Self::Forward => "forward",
+            Self::Answer => "answer",
+        }
+    }
+}
+
+/// Everything a backend has carried for a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendCounters {
+    pub service: String,
+    pub backend: SocketAddr,
+    /// Connections given to it.
+    pub connections: u64,
+    pub open_flows: u64,
+    /// From clients to the backend.
+    pub original: Traffic,
+    /// From the backend to clients.
+    pub reply: Traffic,
+}
