@@ -1,2 +1,6 @@
+//! The gateway's control plane and datapath loader.
+
 pub mod config;
+pub mod lifecycle;
 pub mod model;
+pub mod store;

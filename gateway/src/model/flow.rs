@@ -40,17 +40,12 @@ pub struct Traffic {
 }
 
 /// Which flows to list; an absent field matches every flow.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlowFilter {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<SocketAddr>,
     /// The client's address, any port.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<IpAddr>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<FlowState>,
 }
 

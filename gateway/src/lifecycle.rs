@@ -1,0 +1,18 @@
+//! The way from what the operator wants to what the packet tables hold.
+//!
+//! [`Desired`] is the wanted state as a value: its operations are pure and either give the next state or a
+//! [`Refusal`]. The [`Engine`] is the only one to change the packet tables and the state store, one change at a
+//! time, and each change is in force, persisted and published, or none of these.
+
+mod desired;
+mod engine;
+mod packet_tables;
+mod ports;
+mod refusal;
+mod site;
+
+pub use desired::{Desired, Entry, Record, Write};
+pub use engine::{ChangeError, Engine};
+pub use packet_tables::{PacketTables, ResolvedService};
+pub use refusal::{Kind, Refusal};
+pub use site::Site;

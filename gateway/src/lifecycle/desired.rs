@@ -1,0 +1,148 @@
+//! The services that are wanted, from the configuration file and from the control API, as one value.
+//!
+//! Names are unique, no two services listen on the same address, and every service satisfies
+//! [`config::rules`](crate::config::rules). The file's services are the file's: at run time their backends can be
+//! drained and re-weighed, nothing else, and that holds until the file describes the service differently.
+//! Cloning is cheap: services are shared between one state and the next.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use super::{Refusal, ResolvedService, Site};
+use crate::{
+    config::rules::{self, Claims},
+    model::{Listen, Owner, Service},
+};
+
+mod backends;
+mod merge;
+mod records;
+mod services;
+#[cfg(test)]
+mod tests;
+
+pub use records::{Record, Write};
+
+/// Everything that is wanted of the gateway.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    site: Arc<Site>,
+    services: BTreeMap<Arc<str>, Arc<Entry>>,
+    /// The holder of every address that is listened on.
+    listeners: HashMap<SocketAddr, Arc<str>>,
+}
+
+/// A service and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// As it is in force.
+    pub resolved: Arc<ResolvedService>,
+    /// As the configuration file describes it; absent if it came through the control API.
+    declared: Option<Service>,
+}
+
+impl Entry {
+    pub fn service(&self) -> &Service {
+        &self.resolved.service
+    }
+
+    pub fn owner(&self) -> Owner {
+        if self.declared.is_some() { Owner::File } else { Owner::Control }
+    }
+}
+
+impl Desired {
+    /// A state without services.
+    pub fn new(site: Site) -> Self {
+        Self { site: Arc::new(site), services: BTreeMap::new(), listeners: HashMap::new() }
+    }
+
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Every service, sorted by name.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
+        self.services.values().map(|entry| &**entry)
+    }
+
+    /// What the packet tables are to hold, sorted by name.
+    pub fn resolved(&self) -> Vec<Arc<ResolvedService>> {
+        self.services.values().map(|entry| entry.resolved.clone()).collect()
+    }
+
+    pub fn entry(&self, name: &str) -> Result<&Entry, Refusal> {
+        self.services.get(name).map(|entry| &**entry).ok_or_else(|| Refusal::NoSuchService(name.to_owned()))
+    }
+
+    /// The addresses that services listen on.
+    pub fn listening(&self) -> impl Iterator<Item = &SocketAddr> {
+        self.listeners.keys()
+    }
+
+    /// This state with one more service, or with one in place of that of the same name.
+    fn with(&self, service: Service, declared: Option<Service>) -> Result<Self, Refusal> {
+        let mut next = self.clone();
+        next.take_out(&service.name);
+        next.put_in(service, declared)?;
+        Ok(next)
+    }
+
+    fn put_in(&mut self, service: Service, declared: Option<Service>) -> Result<(), Refusal> {
+        let listen = self.checked(&service)?;
+        let name: Arc<str> = service.name.as_str().into();
+        self.listeners.extend(listen.iter().map(|address| (*address, name.clone())));
+        let resolved = Arc::new(ResolvedService { service, listen });
+        self.services.insert(name, Arc::new(Entry { resolved, declared }));
+        Ok(())
+    }
+
+    fn take_out(&mut self, name: &str) {
+        let Some(entry) = self.services.remove(name) else { return };
+        for address in &entry.resolved.listen {
+            self.listeners.remove(address);
+        }
+    }
+
+    /// The addresses a service listens on, if it can be one of these services.
+    fn checked(&self, service: &Service) -> Result<Vec<SocketAddr>, Refusal> {
+        let site = self.site();
+        let context = rules::Context {
+            public_addresses: &site.public,
+            snat_addresses: &site.snat,
+            snat_ports: Some(site.snat_ports),
+            // What others hold is looked up below, in an index that outlives the check.
+            others: &Claims::default(),
+        };
+        let problems = rules::check_service(service, &context);
+        if !problems.is_empty() {
+            return Err(Refusal::Invalid { service: service.name.clone(), problems });
+        }
+        let mut resolved = Vec::with_capacity(service.listen.len());
+        for listen in &service.listen {
+            resolved.extend(self.resolve(service, listen)?);
+        }
+        Ok(resolved)
+    }
+
+    fn resolve(&self, service: &Service, listen: &Listen) -> Result<Vec<SocketAddr>, Refusal> {
+        let addresses: Vec<SocketAddr> = listen.resolve(&self.site.public).collect();
+        if addresses.is_empty() {
+            return Err(Refusal::NoPublicAddress { service: service.name.clone(), listen: *listen });
+        }
+        for address in &addresses {
+            if let Some(holder) = self.listeners.get(address) {
+                return Err(Refusal::ListenTaken {
+                    service: service.name.clone(),
+                    listen: *address,
+                    holder: holder.to_string(),
+                    owner: self.entry(holder)?.owner(),
+                });
+            }
+        }
+        Ok(addresses)
+    }
+}

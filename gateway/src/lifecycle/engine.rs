@@ -1,0 +1,110 @@
+//! Puts changes of the desired state into force, one at a time.
+//!
+//! A change is in the packet tables, in the store and published when [`Engine::change`] returns, or in none of them:
+//! if the tables or the store fail, the state before is applied again. Readers never wait for a change: the
+//! published state is a value.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use anyhow::{Context, Result, anyhow};
+use tokio::sync::watch;
+
+use super::{Desired, PacketTables, Refusal, ResolvedService, Site};
+use crate::{
+    model::{
+        Service,
+        flow::{FlowFilter, FlowPage},
+        status::{BackendCounters, DatapathStatus},
+    },
+    store::Store,
+};
+
+/// Owner of the desired state, its store and the packet tables.
+#[derive(Debug)]
+pub struct Engine<P> {
+    /// Held for the length of a change: there is one at a time.
+    store: Mutex<Store>,
+    tables: RwLock<P>,
+    desired: watch::Sender<Arc<Desired>>,
+}
+
+/// Why a state did not come into force; the one before is.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+impl<P: PacketTables> Engine<P> {
+    /// Puts the file's services and those of the store into force.
+    pub fn start(site: Site, file: Vec<Service>, store: Store, mut tables: P) -> Result<Self, ChangeError> {
+        let stored = store.load()?;
+        let desired = Desired::merged(site, file, stored.clone())?;
+        tables.apply(&desired.resolved()).context("put the services into the packet tables")?;
+        store.write(&desired.writes_over(&stored))?;
+        let desired = watch::Sender::new(Arc::new(desired));
+        Ok(Self { store: Mutex::new(store), tables: RwLock::new(tables), desired })
+    }
+
+    /// The state in force.
+    pub fn desired(&self) -> Arc<Desired> {
+        self.desired.borrow().clone()
+    }
+
+    /// The state in force, as it changes.
+    pub fn watch(&self) -> watch::Receiver<Arc<Desired>> {
+        self.desired.subscribe()
+    }
+
+    /// Brings the state that `step` makes of the present one into force. Blocks for a write to disk.
+    pub fn change(&self, step: impl FnOnce(&Desired) -> Result<Desired, Refusal>) -> Result<Arc<Desired>, ChangeError> {
+        let store = self.store.lock().map_err(interrupted)?;
+        let before = self.desired();
+        let next = Arc::new(step(&before)?);
+        self.apply(&next.resolved()).map_err(|error| self.undone(&before, error))?;
+        store.write(&next.writes_since(&before)).map_err(|error| self.undone(&before, error))?;
+        self.desired.send_replace(next.clone());
+        Ok(next)
+    }
+
+    /// Lists open flows. Blocks while the flow table is read.
+    pub fn flows(&self, filter: &FlowFilter, limit: usize) -> Result<FlowPage> {
+        self.read(|tables| tables.flows(filter, limit))
+    }
+
+    /// Totals of every backend.
+    pub fn backend_counters(&self) -> Result<Vec<BackendCounters>> {
+        self.read(P::backend_counters)
+    }
+
+    /// What the datapath reports.
+    pub fn datapath_status(&self) -> Result<DatapathStatus> {
+        self.read(P::status)
+    }
+
+    fn apply(&self, services: &[Arc<ResolvedService>]) -> Result<()> {
+        let mut tables = self.tables.write().map_err(|_| anyhow!("the packet tables are in an unknown state"))?;
+        tables.apply(services).context("put the change into the packet tables")
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&P) -> Result<T>) -> Result<T> {
+        read(&*self.tables.read().map_err(|_| anyhow!("the packet tables are in an unknown state"))?)
+    }
+
+    /// Applies the state before the failed change again.
+    fn undone(&self, before: &Desired, error: anyhow::Error) -> ChangeError {
+        ChangeError::Failed(match self.apply(&before.resolved()) {
+            Ok(()) => error.context("nothing is changed"),
+            Err(again) => {
+                log::error!("cannot restore the packet tables after a failed change: {again:#}");
+                error.context("the change is half in force and could not be undone; restart the gateway")
+            }
+        })
+    }
+}
+
+fn interrupted<T>(_: PoisonError<T>) -> ChangeError {
+    ChangeError::Failed(anyhow!("a change was interrupted half-way; restart the gateway"))
+}

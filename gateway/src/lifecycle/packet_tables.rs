@@ -1,0 +1,35 @@
+//! The packet side as the control plane sees it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use crate::model::{
+    Service,
+    flow::{FlowFilter, FlowPage},
+    status::{BackendCounters, DatapathStatus},
+};
+
+/// A service with the concrete addresses it listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedService {
+    pub service: Service,
+    pub listen: Vec<SocketAddr>,
+}
+
+/// The tables that the datapath reads.
+pub trait PacketTables: Send + Sync + 'static {
+    /// Makes the packet tables so: all services, sorted by name, each name and each listen address once.
+    ///
+    /// Atomic per service for packets; a service that is as before is not touched, and one that is the very same
+    /// `Arc` as before need not be compared. After an error any part may be in force: the engine applies the state
+    /// before once more.
+    fn apply(&mut self, services: &[Arc<ResolvedService>]) -> anyhow::Result<()>;
+
+    /// Visits the flow table and keeps the first `limit` flows that match.
+    fn flows(&self, filter: &FlowFilter, limit: usize) -> anyhow::Result<FlowPage>;
+
+    /// Totals of every backend that the tables know.
+    fn backend_counters(&self) -> anyhow::Result<Vec<BackendCounters>>;
+
+    /// Interfaces with the mode in force, table fill, packets by reason, warnings.
+    fn status(&self) -> anyhow::Result<DatapathStatus>;
+}

@@ -1,0 +1,88 @@
+//! The engine over packet tables in memory that can be told to fail.
+
+use gateway::{
+    lifecycle::{ChangeError, Engine, Refusal},
+    model::{Service, change::BackendChange},
+    store::Store,
+};
+
+use crate::support::{MemoryTables, new_service, service, site};
+
+fn engine(folder: &tempfile::TempDir, file: Vec<Service>) -> (Engine<MemoryTables>, MemoryTables) {
+    let tables = MemoryTables::default();
+    let store = Store::open(folder.path()).unwrap();
+    (Engine::start(site(), file, store, tables.clone()).unwrap(), tables)
+}
+
+#[test]
+fn change_is_in_the_tables_and_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, tables) = engine(&folder, vec![service("file", ":80")]);
+    first.change(|desired| desired.add_service(new_service("cli", ":81"))).unwrap();
+    assert_eq!(tables.names(), ["cli", "file"]);
+    drop(first);
+
+    let (second, tables) = engine(&folder, vec![service("file", ":80")]);
+    assert_eq!(tables.names(), ["cli", "file"]);
+    second.change(|desired| desired.remove_service("cli")).unwrap();
+    drop(second);
+
+    let (_third, tables) = engine(&folder, vec![service("file", ":80")]);
+    assert_eq!(tables.names(), ["file"]);
+}
+
+#[test]
+fn failing_tables_leave_the_state_before_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, tables) = self::engine(&folder, vec![service("file", ":80")]);
+    tables.fail_once();
+    let error = engine.change(|desired| desired.add_service(new_service("cli", ":81"))).unwrap_err();
+    assert!(error.to_string().contains("no space left"), "{error}");
+    assert_eq!(tables.names(), ["file"]);
+    assert!(engine.desired().entry("cli").is_err());
+    drop(engine);
+
+    let (_reopened, tables) = self::engine(&folder, vec![service("file", ":80")]);
+    assert_eq!(tables.names(), ["file"]);
+}
+
+#[test]
+fn refused_change_does_not_reach_the_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, tables) = engine(&folder, vec![service("file", ":80")]);
+    tables.fail_once();
+    let error = engine.change(|desired| desired.add_service(new_service("file", ":81"))).unwrap_err();
+    assert!(matches!(error, ChangeError::Refused(Refusal::NameTaken { .. })), "{error}");
+    assert!(tables.will_fail(), "the tables were touched");
+}
+
+#[test]
+fn override_of_a_file_service_survives_a_restart_but_not_a_change_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let drain = BackendChange { weight: Some(9), ..BackendChange::default() };
+    let declared = service("file", ":80");
+    let backend = declared.backends[0].address;
+
+    let (first, _) = engine(&folder, vec![declared.clone()]);
+    first.change(|desired| desired.set_backend("file", backend, &drain)).unwrap();
+    drop(first);
+    let (second, _) = engine(&folder, vec![declared.clone()]);
+    assert_eq!(second.desired().entry("file").unwrap().service().backends[0].weight, 9);
+    drop(second);
+
+    let (third, _) = engine(&folder, vec![service("file", ":8080")]);
+    assert_eq!(third.desired().entry("file").unwrap().service().backends[0].weight, 1);
+    drop(third);
+    let (fourth, _) = engine(&folder, vec![declared]);
+    assert_eq!(fourth.desired().entry("file").unwrap().service().backends[0].weight, 1);
+}
+
+#[test]
+fn watcher_sees_each_state_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, _) = engine(&folder, vec![]);
+    let mut watcher = engine.watch();
+    assert!(!watcher.has_changed().unwrap());
+    engine.change(|desired| desired.add_service(new_service("cli", ":81"))).unwrap();
+    assert_eq!(watcher.borrow_and_update().entries().len(), 1);
+}

@@ -1,0 +1,4 @@
+//! The control plane through its public doors, over packet tables in memory.
+
+mod engine;
+mod support;

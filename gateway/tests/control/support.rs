@@ -1,0 +1,109 @@
+//! Packet tables in memory, and services to put into them.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::{Result, bail};
+use gateway::{
+    lifecycle::{PacketTables, ResolvedService, Site},
+    model::{
+        Backend, BackendState, Policy, Service,
+        change::NewService,
+        flow::{FlowFilter, FlowPage, Traffic},
+        status::{Action, AttachMode, BackendCounters, DatapathStatus, InterfaceStatus, ReasonCount, TableFill},
+    },
+};
+
+/// Packet tables in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryTables(Arc<Memory>);
+
+#[derive(Debug, Default)]
+struct Memory {
+    services: Mutex<Vec<Arc<ResolvedService>>>,
+    fails_once: AtomicBool,
+    flows: Mutex<FlowPage>,
+}
+
+impl MemoryTables {
+    /// Names of the services in force.
+    pub fn names(&self) -> Vec<String> {
+        self.0.services.lock().unwrap().iter().map(|resolved| resolved.service.name.clone()).collect()
+    }
+
+    /// The next change will fail half-way.
+    pub fn fail_once(&self) {
+        self.0.fails_once.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the change that is to fail is still to come.
+    pub fn will_fail(&self) -> bool {
+        self.0.fails_once.load(Ordering::Relaxed)
+    }
+}
+
+impl PacketTables for MemoryTables {
+    fn apply(&mut self, services: &[Arc<ResolvedService>]) -> Result<()> {
+        // A failing table is left half-written, as a real one may be.
+        *self.0.services.lock().unwrap() = services.to_vec();
+        if self.0.fails_once.swap(false, Ordering::Relaxed) {
+            bail!("no space left");
+        }
+        Ok(())
+    }
+
+    fn flows(&self, filter: &FlowFilter, limit: usize) -> Result<FlowPage> {
+        let page = self.0.flows.lock().unwrap();
+        let matching: Vec<_> = page.flows.iter().filter(|flow| filter.matches(flow)).cloned().collect();
+        let total = matching.len() as u64;
+        Ok(FlowPage { flows: matching.into_iter().take(limit).collect(), total })
+    }
+
+    /// The first backend of every service has carried one connection.
+    fn backend_counters(&self) -> Result<Vec<BackendCounters>> {
+        let traffic = Traffic { packets: 4, bytes: 400 };
+        let row = |resolved: &Arc<ResolvedService>| {
+            let (service, backend) = (resolved.service.name.clone(), resolved.service.backends.first()?.address);
+            Some(BackendCounters { service, backend, connections: 1, open_flows: 1, original: traffic, reply: traffic })
+        };
+        Ok(self.0.services.lock().unwrap().iter().filter_map(row).collect())
+    }
+
+    fn status(&self) -> Result<DatapathStatus> {
+        let interface = InterfaceStatus { name: "eth0".into(), ifindex: 2, mode: AttachMode::XdpNative };
+        let fill = TableFill { open: 1, capacity: 100 };
+        let reasons = vec![ReasonCount { reason: "not_ip".into(), action: Action::Pass, packets: 3 }];
+        let warnings = vec!["eth0 has no native XDP".into()];
+        Ok(DatapathStatus { interfaces: vec![interface], flows: fill, half_open: fill, reasons, warnings })
+    }
+}
+
+/// A front server with an address of each family and two ports to choose from.
+pub fn site() -> Site {
+    Site {
+        hostname: Some("tcp-1.example.com".into()),
+        public: vec!["203.0.113.10".parse().unwrap(), "2001:db8::10".parse().unwrap()],
+        public_ports: Some("20000-20001".parse().unwrap()),
+        snat: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+        snat_ports: "40000-65535".parse().unwrap(),
+        defaults: Policy::default(),
+    }
+}
+
+/// A service as a configuration file has it, with two backends.
+pub fn service(name: &str, listen: &str) -> Service {
+    let backend = |address: &str| Backend { address: address.parse().unwrap(), weight: 1, state: BackendState::Active };
+    Service {
+        name: name.into(),
+        listen: vec![listen.parse().unwrap()],
+        policy: Policy::default(),
+        backends: vec![backend("10.0.1.1:80"), backend("10.0.1.2:80")],
+    }
+}
+
+/// A service without backends to add at run time.
+pub fn new_service(name: &str, listen: &str) -> NewService {
+    NewService { name: name.into(), listen: vec![listen.parse().unwrap()], ..NewService::default() }
+}
