@@ -1,6 +1,7 @@
 //! The gateway's control plane and datapath loader.
 
 pub mod config;
+pub mod control;
 pub mod lifecycle;
 pub mod model;
 pub mod store;

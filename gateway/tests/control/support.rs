@@ -1,20 +1,26 @@
 //! Packet tables in memory, and services to put into them.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::{Result, bail};
 use gateway::{
-    lifecycle::{PacketTables, ResolvedService, Site},
+    control::{self, Client, ControlSocket},
+    lifecycle::{Engine, PacketTables, ResolvedService, Site},
     model::{
         Backend, BackendState, Policy, Service,
         change::NewService,
-        flow::{FlowFilter, FlowPage, Traffic},
+        flow::{Flow, FlowFilter, FlowPage, FlowState, Traffic},
         status::{Action, AttachMode, BackendCounters, DatapathStatus, InterfaceStatus, ReasonCount, TableFill},
     },
+    store::Store,
 };
+use tokio::runtime::Runtime;
 
 /// Packet tables in memory.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +30,7 @@ pub struct MemoryTables(Arc<Memory>);
 struct Memory {
     services: Mutex<Vec<Arc<ResolvedService>>>,
     fails_once: AtomicBool,
-    flows: Mutex<FlowPage>,
+    flows: Mutex<Vec<Flow>>,
 }
 
 impl MemoryTables {
@@ -36,6 +42,11 @@ impl MemoryTables {
     /// The next change will fail half-way.
     pub fn fail_once(&self) {
         self.0.fails_once.store(true, Ordering::Relaxed);
+    }
+
+    /// The flow table from here on.
+    pub fn set_flows(&self, flows: Vec<Flow>) {
+        *self.0.flows.lock().unwrap() = flows;
     }
 
     /// Whether the change that is to fail is still to come.
@@ -55,8 +66,8 @@ impl PacketTables for MemoryTables {
     }
 
     fn flows(&self, filter: &FlowFilter, limit: usize) -> Result<FlowPage> {
-        let page = self.0.flows.lock().unwrap();
-        let matching: Vec<_> = page.flows.iter().filter(|flow| filter.matches(flow)).cloned().collect();
+        let flows = self.0.flows.lock().unwrap();
+        let matching: Vec<_> = flows.iter().filter(|flow| filter.matches(flow)).cloned().collect();
         let total = matching.len() as u64;
         Ok(FlowPage { flows: matching.into_iter().take(limit).collect(), total })
     }
@@ -106,4 +117,51 @@ pub fn service(name: &str, listen: &str) -> Service {
 /// A service without backends to add at run time.
 pub fn new_service(name: &str, listen: &str) -> NewService {
     NewService { name: name.into(), listen: vec![listen.parse().unwrap()], ..NewService::default() }
+}
+
+/// An open flow of a service.
+pub fn flow(service: &str, client: &str, state: FlowState) -> Flow {
+    Flow {
+        service: service.into(),
+        backend: "10.0.1.1:80".parse().unwrap(),
+        client: client.parse().unwrap(),
+        public: "203.0.113.10:80".parse().unwrap(),
+        snat: "10.0.0.1:40000".parse().unwrap(),
+        state,
+        age_seconds: 61,
+        idle_seconds: 1,
+        original: Traffic { packets: 5, bytes: 500 },
+        reply: Traffic { packets: 4, bytes: 4000 },
+    }
+}
+
+/// A control server in this process, with a service `file` of the file on port 80.
+pub struct Daemon {
+    pub tables: MemoryTables,
+    pub socket: PathBuf,
+    runtime: Runtime,
+    _folder: tempfile::TempDir,
+}
+
+impl Daemon {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("gateway.sock");
+        let tables = MemoryTables::default();
+        let store = Store::open(folder.path()).unwrap();
+        let engine = Engine::start(site(), vec![service("file", ":80")], store, tables.clone()).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let bound = runtime.block_on(ControlSocket::bind(&socket)).unwrap();
+        runtime.spawn(control::serve(bound, Arc::new(engine), std::future::pending()));
+        Self { tables, socket, runtime, _folder: folder }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&self.socket)
+    }
+
+    /// Waits for an answer of the client.
+    pub fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+        self.runtime.block_on(answer)
+    }
 }

@@ -1,0 +1,24 @@
+//! The control API: HTTP and JSON over a unix socket, typed on both sides.
+//!
+//! `docs/api.md` describes it. The [`Server`] answers every well-formed request with JSON, also an unknown path, and
+//! closes what is slow or malformed; the [`Client`] is what the command line uses. Access is by file permission: the
+//! socket's mode is 0660.
+
+mod client;
+mod error;
+mod extract;
+mod routes;
+mod server;
+mod socket;
+pub mod views;
+
+pub use client::{Client, ClientError};
+pub use error::{ApiError, ErrorKind};
+pub use server::serve;
+pub use socket::ControlSocket;
+
+/// Largest request body, in bytes; a service with 10,000 backends fits.
+const MAX_BODY: usize = 1 << 20;
+
+/// Most flows that one answer lists.
+pub const MAX_FLOWS: usize = 100_000;

@@ -1,0 +1,82 @@
+//! One method for each request of the API.
+
+use std::net::SocketAddr;
+
+use hyper::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+
+use super::{Client, ClientError};
+use crate::{
+    control::views::{BackendQuery, BackendView, FlowQuery, ServiceView, StatusView},
+    model::{
+        Backend,
+        change::{BackendChange, NewService, PolicyChange},
+        flow::FlowPage,
+    },
+};
+
+impl Client {
+    pub async fn status(&self) -> Result<StatusView, ClientError> {
+        self.get("/v1/status").await
+    }
+
+    pub async fn services(&self) -> Result<Vec<ServiceView>, ClientError> {
+        self.get("/v1/services").await
+    }
+
+    pub async fn service(&self, name: &str) -> Result<ServiceView, ClientError> {
+        self.get(&service_path(name)).await
+    }
+
+    pub async fn add_service(&self, new: &NewService) -> Result<ServiceView, ClientError> {
+        self.send(Method::POST, "/v1/services", new).await
+    }
+
+    pub async fn set_service(&self, name: &str, change: &PolicyChange) -> Result<ServiceView, ClientError> {
+        self.send(Method::PATCH, &service_path(name), change).await
+    }
+
+    pub async fn remove_service(&self, name: &str) -> Result<(), ClientError> {
+        self.delete(&service_path(name)).await
+    }
+
+    pub async fn backends(&self, query: &BackendQuery) -> Result<Vec<BackendView>, ClientError> {
+        self.get(&with_arguments("/v1/backends", query)?).await
+    }
+
+    pub async fn add_backend(&self, service: &str, backend: &Backend) -> Result<BackendView, ClientError> {
+        self.send(Method::POST, &format!("{}/backends", service_path(service)), backend).await
+    }
+
+    pub async fn set_backend(
+        &self,
+        service: &str,
+        address: SocketAddr,
+        change: &BackendChange,
+    ) -> Result<BackendView, ClientError> {
+        self.send(Method::PATCH, &backend_path(service, address), change).await
+    }
+
+    pub async fn remove_backend(&self, service: &str, address: SocketAddr) -> Result<(), ClientError> {
+        self.delete(&backend_path(service, address)).await
+    }
+
+    pub async fn flows(&self, query: &FlowQuery) -> Result<FlowPage, ClientError> {
+        self.get(&with_arguments("/v1/flows", query)?).await
+    }
+}
+
+fn service_path(name: &str) -> String {
+    format!("/v1/services/{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
+}
+
+fn backend_path(service: &str, address: SocketAddr) -> String {
+    let address = address.to_string();
+    format!("{}/backends/{}", service_path(service), utf8_percent_encode(&address, NON_ALPHANUMERIC))
+}
+
+fn with_arguments(path: &str, arguments: &impl Serialize) -> Result<String, ClientError> {
+    let arguments = serde_urlencoded::to_string(arguments).map_err(anyhow::Error::from)?;
+    Ok(if arguments.is_empty() { path.to_owned() } else { format!("{path}?{arguments}") })
+}

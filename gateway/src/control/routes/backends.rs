@@ -1,0 +1,73 @@
+//! Backends: list, add, set, remove. Draining is setting the state.
+
+use std::net::SocketAddr;
+
+use axum::{Json, extract::State, http::StatusCode};
+
+use super::{Shared, services::in_force};
+use crate::{
+    control::{
+        ApiError,
+        extract::{Arguments, Body, Segments},
+        views::{BackendQuery, BackendView, ServiceView},
+    },
+    lifecycle::{Desired, PacketTables, Refusal},
+    model::{Backend, BackendState, change::BackendChange},
+};
+
+pub async fn list<P: PacketTables>(
+    State(gateway): Shared<P>,
+    Arguments(query): Arguments<BackendQuery>,
+) -> Result<Json<Vec<BackendView>>, ApiError> {
+    let services = gateway.read(move |gateway| gateway.services(query.service.as_deref())).await?;
+    Ok(Json(services.into_iter().flat_map(|service| service.backends).collect()))
+}
+
+pub async fn of_service<P: PacketTables>(
+    State(gateway): Shared<P>,
+    Segments(name): Segments<String>,
+) -> Result<Json<Vec<BackendView>>, ApiError> {
+    gateway.read(move |gateway| Ok(Json(gateway.service(&name)?.backends))).await
+}
+
+pub async fn add<P: PacketTables>(
+    State(gateway): Shared<P>,
+    Segments(name): Segments<String>,
+    Body(backend): Body<Backend>,
+) -> Result<(StatusCode, Json<BackendView>), ApiError> {
+    let (service, address) = (name.clone(), backend.address);
+    let desired = gateway.change(move |desired| desired.add_backend(&service, backend)).await?;
+    log::info!("service {name}: backend {address} added");
+    Ok((StatusCode::CREATED, Json(backend_in_force(&desired, &name, address)?)))
+}
+
+pub async fn set<P: PacketTables>(
+    State(gateway): Shared<P>,
+    Segments((name, address)): Segments<(String, SocketAddr)>,
+    Body(change): Body<BackendChange>,
+) -> Result<Json<BackendView>, ApiError> {
+    let service = name.clone();
+    let desired = gateway.change(move |desired| desired.set_backend(&service, address, &change)).await?;
+    let backend = backend_in_force(&desired, &name, address)?;
+    match backend.state {
+        BackendState::Active => log::info!("service {name}: backend {address} active, weight {}", backend.weight),
+        BackendState::Draining => log::info!("service {name}: backend {address} draining"),
+    }
+    Ok(Json(backend))
+}
+
+pub async fn remove<P: PacketTables>(
+    State(gateway): Shared<P>,
+    Segments((name, address)): Segments<(String, SocketAddr)>,
+) -> Result<StatusCode, ApiError> {
+    let service = name.clone();
+    gateway.change(move |desired| desired.remove_backend(&service, address)).await?;
+    log::info!("service {name}: backend {address} removed");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn backend_in_force(desired: &Desired, name: &str, address: SocketAddr) -> Result<BackendView, ApiError> {
+    let ServiceView { backends, .. } = in_force(desired, name)?;
+    let backend = backends.into_iter().find(|backend| backend.address == address);
+    backend.ok_or_else(|| Refusal::NoSuchBackend { service: name.to_owned(), backend: address }.into())
+}

@@ -1,0 +1,44 @@
+//! The gateway at one moment.
+
+use axum::{Json, extract::State};
+
+use super::Shared;
+use crate::{
+    control::{
+        ApiError,
+        views::{BackendCount, ServiceCount, StatusView},
+    },
+    lifecycle::{Desired, PacketTables},
+    model::{BackendState, Owner},
+};
+
+pub async fn show<P: PacketTables>(State(gateway): Shared<P>) -> Result<Json<StatusView>, ApiError> {
+    let status = |gateway: &super::Gateway<P>| {
+        let (services, backends) = counts(&gateway.engine.desired());
+        Ok(StatusView {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: gateway.started.elapsed().as_secs(),
+            services,
+            backends,
+            datapath: gateway.engine.datapath_status()?,
+        })
+    };
+    gateway.read(status).await.map(Json)
+}
+
+fn counts(desired: &Desired) -> (ServiceCount, BackendCount) {
+    let (mut services, mut backends) = (ServiceCount::default(), BackendCount::default());
+    for entry in desired.entries() {
+        match entry.owner() {
+            Owner::File => services.file += 1,
+            Owner::Control => services.control += 1,
+        }
+        for backend in &entry.service().backends {
+            match backend.state {
+                BackendState::Active => backends.active += 1,
+                BackendState::Draining => backends.draining += 1,
+            }
+        }
+    }
+    (services, backends)
+}

@@ -1,0 +1,162 @@
+//! The JSON that the control API answers with; the requests are in [`model::change`](crate::model::change).
+//!
+//! Field names are part of the outward contract (`docs/api.md`).
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    lifecycle::{Entry, Site},
+    model::{
+        BackendState, Listen, Owner, Policy, Service,
+        flow::{FlowFilter, FlowState, Traffic},
+        status::{BackendCounters, DatapathStatus},
+    },
+};
+
+/// A service as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceView {
+    pub name: String,
+    pub owner: Owner,
+    /// `tcp://HOST:PORT` for clients.
+    pub url: String,
+    pub listen: Vec<Listen>,
+    /// The addresses that `listen` stands for on this front server.
+    pub addresses: Vec<SocketAddr>,
+    #[serde(flatten)]
+    pub policy: Policy,
+    pub backends: Vec<BackendView>,
+}
+
+/// A backend as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendView {
+    pub service: String,
+    pub address: SocketAddr,
+    pub weight: u16,
+    pub state: BackendState,
+    /// What it has carried for the service; absent in the answer to a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<Counters>,
+}
+
+/// Totals of a backend since the packet tables were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Connections given to it.
+    pub connections: u64,
+    pub open_flows: u64,
+    /// From clients to the backend.
+    pub original: Traffic,
+    /// From the backend to clients.
+    pub reply: Traffic,
+}
+
+/// The gateway at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusView {
+    pub version: String,
+    pub uptime_seconds: u64,
+    pub services: ServiceCount,
+    pub backends: BackendCount,
+    #[serde(flatten)]
+    pub datapath: DatapathStatus,
+}
+
+/// Services by owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceCount {
+    pub file: usize,
+    pub control: usize,
+}
+
+/// Backends by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendCount {
+    pub active: usize,
+    pub draining: usize,
+}
+
+/// The arguments of a listing of backends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendQuery {
+    /// Absent: every service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+}
+
+/// The arguments of a listing of flows; an absent field matches every flow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlowQuery {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<SocketAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<FlowState>,
+    /// Most flows to list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+impl FlowQuery {
+    pub fn into_filter(self) -> FlowFilter {
+        let Self { service, backend, client, state, limit: _ } = self;
+        FlowFilter { service, backend, client, state }
+    }
+}
+
+impl ServiceView {
+    /// A service with its counters taken from `counters`.
+    pub(super) fn new(site: &Site, entry: &Entry, counters: impl Fn(SocketAddr) -> Option<Counters>) -> Self {
+        let Service { name, listen, policy, backends } = entry.service();
+        let backends = backends.iter().map(|backend| BackendView {
+            service: name.clone(),
+            address: backend.address,
+            weight: backend.weight,
+            state: backend.state,
+            counters: counters(backend.address),
+        });
+        Self {
+            name: name.clone(),
+            owner: entry.owner(),
+            url: url(site, &entry.resolved.listen),
+            listen: listen.clone(),
+            addresses: entry.resolved.listen.clone(),
+            policy: policy.clone(),
+            backends: backends.collect(),
+        }
+    }
+
+    /// Connections that are open through it.
+    pub fn open_flows(&self) -> u64 {
+        self.backends.iter().filter_map(|backend| backend.counters).map(|counters| counters.open_flows).sum()
+    }
+
+    /// Connections it has accepted.
+    pub fn connections(&self) -> u64 {
+        self.backends.iter().filter_map(|backend| backend.counters).map(|counters| counters.connections).sum()
+    }
+}
+
+/// Where clients reach a service: its first address, by the front server's name if it has one.
+fn url(site: &Site, listen: &[SocketAddr]) -> String {
+    match (listen, &site.hostname) {
+        ([], _) => String::new(),
+        ([first, ..], Some(hostname)) => format!("tcp://{hostname}:{}", first.port()),
+        ([first, ..], None) => format!("tcp://{first}"),
+    }
+}
+
+impl From<&BackendCounters> for Counters {
+    fn from(counters: &BackendCounters) -> Self {
+        let BackendCounters { connections, open_flows, original, reply, .. } = *counters;
+        Self { connections, open_flows, original, reply }
+    }
+}
