@@ -1,6 +1,6 @@
 //! Starting programs: each step is named before it runs, and its exit code is kept.
 
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result};
 
@@ -8,9 +8,9 @@ use crate::workspace;
 
 /// A step ended with another exit code than 0; what it had to say about that is on the terminal already.
 #[derive(Debug, thiserror::Error)]
-#[error("`{program}` failed ({status})")]
+#[error("`{command}` failed ({status})")]
 pub struct Failed {
-    program: String,
+    command: String,
     status: ExitStatus,
 }
 
@@ -33,9 +33,14 @@ pub fn announce(verb: &str, what: &str) {
 ///
 /// [`Failed`] if it exits with another code than 0; another error if it cannot be started.
 pub fn run(command: &mut Command) -> Result<()> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let status = command.status().with_context(|| format!("start `{program}`"))?;
-    if status.success() { Ok(()) } else { Err(Failed { program: spell(command), status }.into()) }
+    let status = command.status().with_context(|| format!("start `{}`", spell(command)))?;
+    if status.success() { Ok(()) } else { Err(Failed { command: spell(command), status }.into()) }
+}
+
+/// Whether a quiet question to a program is answered with exit code 0.
+pub fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let status = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
 }
 
 /// A cargo of the workspace's own toolchain, in the workspace's folder.

@@ -27,15 +27,17 @@ pub fn check(toolchain: &Toolchain) -> Result<()> {
     announce("Checking", "the format");
     command::run(&mut cargo(&["fmt", "--all", "--check"]))?;
     announce("Checking", "userspace with clippy");
-    command::run(&mut cargo(&[&["clippy", "--all-targets"], &USERSPACE[..], &["--", "-D", "warnings"]].concat()))?;
+    command::run(&mut cargo(
+        &[&["clippy", "--quiet", "--all-targets"], &USERSPACE[..], &["--", "-D", "warnings"]].concat(),
+    ))?;
     announce("Checking", &format!("the packet programs with clippy of toolchain `{}`", toolchain.compiler.toolchain));
     let mut clippy = toolchain.cargo("clippy", ARCH);
     clippy.current_dir(workspace::root()).args(["--target-dir", "target/ebpf-lint", "--", "-D", "warnings"]);
     command::run(&mut clippy)?;
     announce("Checking", "the documentation");
-    let mut doc = cargo(&[&["doc", "--no-deps", "--document-private-items"], &USERSPACE[..]].concat());
+    let mut doc = cargo(&[&["doc", "--quiet", "--no-deps", "--document-private-items"], &USERSPACE[..]].concat());
     command::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Everything that runs on the host.
-pub const USERSPACE: [&str; 4] = ["--quiet", "--workspace", "--exclude", "gateway-ebpf"];
+pub const USERSPACE: [&str; 3] = ["--workspace", "--exclude", "gateway-ebpf"];

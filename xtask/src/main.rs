@@ -5,10 +5,12 @@
 
 mod build;
 mod command;
+mod demo;
 mod lint;
 mod privilege;
 mod run;
 mod setup;
+mod test;
 #[path = "../../gateway/build/toolchain.rs"]
 mod toolchain;
 mod workspace;
@@ -27,6 +29,10 @@ enum Task {
     Build(build::Build),
     Lint(lint::Lint),
     Run(run::Run),
+    Demo(demo::Demo),
+    Test(test::Test),
+    #[command(hide = true)]
+    TestProgram(test::TestProgram),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +41,9 @@ fn main() -> ExitCode {
         Task::Build(task) => task.execute(),
         Task::Lint(task) => task.execute(),
         Task::Run(task) => task.execute(),
+        Task::Demo(task) => task.execute(),
+        Task::Test(task) => task.execute(),
+        Task::TestProgram(task) => task.execute(),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");

@@ -24,7 +24,7 @@ impl Run {
         announce("Building", "the gateway");
         command::run(&mut cargo(&["build", "--release", "--package=gateway"]))?;
         privilege::mount_bpffs()?;
-        let mut gateway = privilege::as_root(workspace::binary("release", "gateway")?, "load packet programs")?;
+        let mut gateway = privilege::as_root(workspace::binary("release", "gateway")?, &[], "load packet programs")?;
         gateway.arg("run").args(self.arguments);
         announce("Running", &spell(&gateway));
         command::run(&mut gateway)

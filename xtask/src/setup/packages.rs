@@ -1,6 +1,7 @@
 //! The distribution's packages: which are missing, and their installation with apt.
 
 use std::{
+    ffi::OsStr,
     path::Path,
     process::{Command, Stdio},
 };
@@ -65,7 +66,7 @@ pub fn missing_of_toolchain(compiler: Option<&Compiler>) -> Vec<String> {
 
 /// Whether LLVM's library of this release is installed or apt can install it.
 pub fn llvm_available(major: u32) -> bool {
-    llvm_installed(major) || succeeds("apt-cache", &["show", &llvm_package(major)])
+    llvm_installed(major) || command::succeeds("apt-cache", &["show", &llvm_package(major)])
 }
 
 /// Installs packages with apt, saying so first.
@@ -86,8 +87,9 @@ pub fn install(packages: &[String]) -> Result<()> {
 }
 
 fn apt(arguments: &[&str]) -> Result<()> {
-    let mut apt = privilege::as_root("env", "install packages")?;
-    apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"]).args(arguments);
+    let variables = [("DEBIAN_FRONTEND", OsStr::new("noninteractive"))];
+    let mut apt = privilege::as_root("apt-get", &variables, "install packages")?;
+    apt.args(["-o", "DPkg::Lock::Timeout=300"]).args(arguments);
     announce("Running", &spell(&apt));
     command::run(&mut apt)
 }
@@ -117,9 +119,4 @@ fn is_installed(package: &str) -> bool {
 fn on_path(program: &str) -> bool {
     which::which(program).is_ok()
         || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(program).is_file())
-}
-
-fn succeeds(program: &str, arguments: &[&str]) -> bool {
-    let status = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
 }

@@ -1,0 +1,107 @@
+//! `test`: lint, then every test in one run of the test runner, whose summary comes last.
+//!
+//! Host tests run as the invoking user, the namespace tests of `gateway-tests` as root. They find the gateway
+//! under test in `GATEWAY_BIN`.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    command::{self, announce, cargo},
+    lint::{self, USERSPACE},
+    privilege,
+    setup::{self, Need},
+    workspace,
+};
+
+/// The variable that names the gateway under test.
+const GATEWAY_BIN: &str = "GATEWAY_BIN";
+/// The package whose tests need root.
+const ROOT_PACKAGE: &str = "gateway-tests";
+
+/// Run lint and every test: unit, property, fixtures, namespaces.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test hairpin --no-lint")]
+pub struct Test {
+    /// Run only the tests whose name contains this.
+    filter: Option<String>,
+    /// Leave out format, clippy and documentation.
+    #[arg(long)]
+    no_lint: bool,
+}
+
+impl Test {
+    pub fn execute(self) -> Result<()> {
+        let toolchain = setup::ensure(if self.no_lint { &[Need::Lab] } else { &Need::ALL })?;
+        if !self.no_lint {
+            lint::check(&toolchain)?;
+        }
+        announce("Building", "the gateway under test");
+        command::run(&mut cargo(&["build", "--quiet", "--package=gateway"]))?;
+        privilege::mount_bpffs()?;
+        let gateway = workspace::binary("debug", "gateway")?;
+        if command::succeeds("cargo", &["nextest", "--version"]) {
+            self.with_nextest(&gateway)
+        } else {
+            self.with_cargo_test(&gateway)
+        }
+    }
+
+    fn with_nextest(&self, gateway: &Path) -> Result<()> {
+        if self.filter.is_none() {
+            // The examples of the documentation are the one kind of test that nextest does not run.
+            announce("Testing", "the examples of the documentation");
+            command::run(cargo(&["test", "--quiet", "--doc"]).args(USERSPACE))?;
+        }
+        announce("Testing", "with cargo nextest");
+        let mut nextest = cargo(&["nextest", "run"]);
+        nextest.args(runner()?).args(USERSPACE).args(&self.filter);
+        command::run(nextest.env(GATEWAY_BIN, gateway))
+    }
+
+    fn with_cargo_test(&self, gateway: &Path) -> Result<()> {
+        announce("Testing", "with cargo test, which does not end a test that hangs (cargo nextest would)");
+        command::run(cargo(&["test"]).args(USERSPACE).args(["--exclude", ROOT_PACKAGE]).args(&self.filter))?;
+        let mut test = cargo(&["test", "--package", ROOT_PACKAGE]);
+        test.args(runner()?).args(&self.filter).args(["--", "--test-threads=2"]);
+        command::run(test.env(GATEWAY_BIN, gateway))
+    }
+}
+
+/// The arguments with which cargo starts test programs through [`TestProgram`], where this process is not root.
+fn runner() -> Result<Vec<String>> {
+    if privilege::is_root() {
+        return Ok(Vec::new());
+    }
+    // sudo asks for the password here, once; the tests have no terminal to ask on.
+    command::run(privilege::as_root("true", &[], "run the namespace tests")?.stdout(Stdio::null()))?;
+    let own = env::current_exe().context("find the path of xtask itself")?;
+    Ok(vec!["--config".to_owned(), format!("target.'cfg(unix)'.runner=[{own:?}, 'test-program']")])
+}
+
+/// Run one test program, as root if it belongs to the namespace tests.
+#[derive(clap::Args)]
+pub struct TestProgram {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    command: Vec<OsString>,
+}
+
+impl TestProgram {
+    pub fn execute(self) -> Result<()> {
+        let [program, arguments @ ..] = self.command.as_slice() else { unreachable!("clap requires a command") };
+        let package = env::var("CARGO_PKG_NAME").context("read CARGO_PKG_NAME: only cargo starts test programs")?;
+        let mut command = if package == ROOT_PACKAGE {
+            let gateway = env::var_os(GATEWAY_BIN).with_context(|| format!("read {GATEWAY_BIN}"))?;
+            privilege::as_root(program, &[(GATEWAY_BIN, &gateway)], "run the namespace tests")?
+        } else {
+            Command::new(program)
+        };
+        command::run(command.args(arguments))
+    }
+}
