@@ -6,17 +6,20 @@
 //! lab is only used in tests.
 
 pub mod eventually;
+pub mod gateway;
 pub mod host;
 pub mod kernel_nat;
 pub mod lab_id;
 pub mod leftovers;
 pub mod link;
 pub mod namespace;
+pub mod packets;
 pub mod process;
 pub mod topology;
 pub mod traffic;
 
 pub use eventually::eventually;
+pub use gateway::{Gateway, GatewayConfig, Mode, ServiceConfig};
 pub use host::{Family, Front, Host};
 pub use kernel_nat::forward_in_kernel;
 pub use lab_id::LabId;

@@ -11,6 +11,7 @@ use std::{
 use gateway_tests::{
     BackendSide, ClientSide, Family, Lab, LabId, Process, Topology, eventually, forward_in_kernel,
     leftovers::{leftovers_of, sweep},
+    packets::{Capture, RawHost, Segment},
     traffic::{
         Behaviour, Churn, Failure, Server,
         client::{self, failure_to_connect},
@@ -118,6 +119,44 @@ fn curl_fetches_and_sends_a_file() {
     assert_eq!(payload::digest(&std::fs::read(fetched).unwrap()), digest);
     let sent = lab.client.output("curl", &[&curl[..], &["-T", path.to_str().unwrap()]].concat()).success();
     assert_eq!(sent.stdout, digest);
+}
+
+#[test]
+fn a_capture_shows_every_segment_with_its_checksums() {
+    const LENGTH: usize = 2_000_000;
+    let lab = Topology::two_arm(1).build();
+    let _servers = forwarded(&lab, &Behaviour::Echo);
+    let captures = [Capture::start(&lab.client, "eth0"), Capture::start(&lab.backends[0], "eth0")];
+    for family in Family::ALL {
+        let stream = client::connect(&lab.client, lab.front.at(family, PORT)).unwrap();
+        client::exchange(&stream, 3, LENGTH).unwrap();
+    }
+    for captured in captures.map(Capture::finish) {
+        captured.assert_checksums();
+        assert_eq!(captured.retransmissions(), 0);
+        let bytes: usize = captured.segments().map(|segment| segment.payload.len()).sum();
+        assert_eq!(bytes, 2 * 2 * LENGTH);
+        let longest = captured.frames.iter().map(Vec::len).max();
+        assert_eq!(longest, Some(1514), "segments are captured as they were on the wire");
+    }
+}
+
+#[test]
+fn a_conversation_by_hand_goes_through_unchanged() {
+    for family in Family::ALL {
+        let lab = Topology::two_arm(1).build();
+        let (service, backend) = (lab.front.at(family, PORT), lab.backends[0].at(family, BACKEND_PORT));
+        forward_in_kernel(&lab.front, service, &[backend]);
+        let client = RawHost::new(&lab.client, (&lab.front, "eth0"));
+        let mut server = RawHost::new(&lab.backends[0], (&lab.front, "eth1"));
+        let mut syn = Segment::new(lab.client.at(family, 4_000), service);
+        syn.tcp.syn = true;
+        syn.tcp.set_options_raw(&[2, 4, 5, 180, 1, 1, 1, 0]).unwrap();
+        client.send_padded(&syn, 3);
+        let (arrived, packet) = server.receive();
+        assert_eq!(arrived.source().ip(), lab.front.snat(family));
+        assert_eq!(packet, syn.translated(arrived.source(), backend).packet());
+    }
 }
 
 #[test]

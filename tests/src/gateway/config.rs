@@ -1,0 +1,123 @@
+//! Configuration files for the gateway under test.
+
+use std::{fmt::Write, net::SocketAddr};
+
+use crate::{Family, Lab};
+
+/// How the datapath attaches to network cards; interfaces that face local containers always use TC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    XdpNative,
+    Tc,
+}
+
+impl Mode {
+    pub const ALL: [Self; 2] = [Self::XdpNative, Self::Tc];
+
+    /// The name in the configuration file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::XdpNative => "xdp-native",
+            Self::Tc => "tc",
+        }
+    }
+}
+
+/// A `[[service]]` section.
+#[derive(Clone, Debug)]
+pub struct ServiceConfig {
+    name: String,
+    listen: Vec<String>,
+    backends: Vec<(SocketAddr, u16)>,
+    keys: Vec<String>,
+}
+
+impl ServiceConfig {
+    pub fn new(name: &str, listen: SocketAddr, backends: &[SocketAddr]) -> Self {
+        Self {
+            name: name.to_owned(),
+            listen: vec![listen.to_string()],
+            backends: backends.iter().map(|address| (*address, 1)).collect(),
+            keys: Vec::new(),
+        }
+    }
+
+    /// Gives the backends these weights, in order.
+    #[must_use]
+    pub fn weights(mut self, weights: &[u16]) -> Self {
+        assert_eq!(weights.len(), self.backends.len(), "one weight a backend");
+        for (backend, weight) in self.backends.iter_mut().zip(weights) {
+            backend.1 = *weight;
+        }
+        self
+    }
+
+    /// Listens on one address more.
+    #[must_use]
+    pub fn also_listen(mut self, listen: SocketAddr) -> Self {
+        self.listen.push(listen.to_string());
+        self
+    }
+
+    /// Adds a key, written as in the file: `algorithm = "source"`.
+    #[must_use]
+    pub fn with(mut self, key: &str) -> Self {
+        self.keys.push(key.to_owned());
+        self
+    }
+
+    fn write(&self, toml: &mut String) {
+        let Self { name, listen, backends, keys } = self;
+        writeln!(toml, "\n[[service]]\nname = {name:?}\nlisten = {listen:?}\n{}", keys.join("\n")).expect(IN_MEMORY);
+        // Backends take part at once: no test of the packet path waits for a probe.
+        writeln!(toml, "health = {{ kind = \"none\" }}").expect(IN_MEMORY);
+        for (address, weight) in backends {
+            writeln!(toml, "[[service.backend]]\naddress = \"{address}\"\nweight = {weight}").expect(IN_MEMORY);
+        }
+    }
+}
+
+const IN_MEMORY: &str = "a string takes all";
+
+/// A whole `gateway.toml` for a lab.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    head: String,
+    services: Vec<ServiceConfig>,
+}
+
+impl GatewayConfig {
+    /// The lab's interfaces in `mode`, its addresses, and no service.
+    pub fn new(lab: &Lab, mode: Mode) -> Self {
+        let directory = lab.directory();
+        let addresses = |of: fn(&Lab, Family) -> Vec<String>| Family::ALL.map(|family| of(lab, family)).concat();
+        let public = addresses(|lab, family| lab.front.public(family).map(|ip| ip.to_string()).to_vec());
+        let snat = addresses(|lab, family| vec![lab.front.snat(family).to_string()]);
+        let mut head = format!(
+            "[control]\nsocket = {:?}\nstate = {:?}\n\n\
+             [public]\nhostname = \"tcp-1.example.com\"\naddress = {public:?}\nports = \"21000-21999\"\n\n\
+             [snat]\naddresses = {snat:?}\n\n\
+             [flows]\ncapacity = 65536\nhalf_open = 16384\n",
+            directory.join("gateway.sock"),
+            directory.join("state"),
+        );
+        for name in &lab.front.interfaces {
+            let mode = if name.starts_with("eth") { mode } else { Mode::Tc };
+            writeln!(head, "\n[[interface]]\nname = {name:?}\nmode = {:?}", mode.name()).expect(IN_MEMORY);
+        }
+        Self { head, services: Vec::new() }
+    }
+
+    /// Adds a service.
+    #[must_use]
+    pub fn service(mut self, service: ServiceConfig) -> Self {
+        self.services.push(service);
+        self
+    }
+
+    pub fn to_toml(&self) -> String {
+        let mut toml = self.head.clone();
+        self.services.iter().for_each(|service| service.write(&mut toml));
+        toml
+    }
+}
