@@ -1,2 +1,27 @@
+//! The packet programs: one for XDP, one for TC, around the core in `gateway_common::nat`.
+//!
+//! Both do the same: wrap the packet as a [`Frame`](gateway_common::nat::Frame), let the core decide over the
+//! shared maps, count the reason, and turn the verdict into the hook's action.
+
 #![no_std]
 #![no_main]
+#![expect(internal_features, reason = "atomic addition has no stable form for this target")]
+#![feature(core_intrinsics)]
+
+mod maps;
+mod route;
+mod tables;
+mod tc;
+mod xdp;
+
+/// The kernel's helpers are for programs under a GPL-compatible licence.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    // The verifier refuses a program that could reach this.
+    loop {}
+}

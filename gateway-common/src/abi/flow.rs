@@ -1,0 +1,97 @@
+//! The value of the flow tables: how one direction of a flow is translated and what has passed.
+
+use super::Tuple;
+
+/// One direction of a flow, keyed by the [`Tuple`] its packets arrive with.
+///
+/// A flow is a pair of these. Each is written only by packets of its own direction; what concerns both (the
+/// TCP state) is a function of the pair, see [`crate::nat::state`]. The key of the twin is `to.reversed()`.
+///
+/// Layout: `to` 36, `hop` 28 (together one cache line), counters 16, ids and times 12, sequence numbers 8,
+/// flags 4 = 104 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(8))]
+pub struct Flow {
+    /// The tuple its packets leave with.
+    pub to: Tuple,
+    /// Where its packets leave to.
+    pub hop: Hop,
+    /// Bytes of IP packets seen in this direction.
+    pub bytes: u64,
+    /// Packets (on TC: super-frames) seen in this direction.
+    pub packets: u64,
+    /// Index of the backend.
+    pub backend: u32,
+    /// Ticks when the flow was opened; the same in both directions.
+    pub created: u32,
+    /// Ticks when the last packet of this direction was seen.
+    pub last_seen: u32,
+    /// The sequence number that follows the highest one sent in this direction.
+    pub next_seq: u32,
+    /// The highest acknowledgement sent in this direction.
+    pub acked: u32,
+    pub direction: Direction,
+    /// What has been seen in this direction.
+    pub seen: Seen,
+    pub reserved: [u8; 2],
+}
+
+/// Which way the packets of a tuple go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Direction {
+    /// Client to backend: the tuple is (client, service).
+    Original = 0,
+    /// Backend to client: the tuple is (backend, snat).
+    Reply = 1,
+}
+
+/// Events of one direction that its TCP state depends on, as bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Seen(pub u8);
+
+impl Seen {
+    pub const NOTHING: Self = Self(0);
+    pub const SYN: Self = Self(1);
+    pub const FIN: Self = Self(2);
+    /// A reset whose sequence number its receiver would accept.
+    pub const RST: Self = Self(4);
+    /// Only in a reply direction: its flow is gone, the tuple rests so that the source port is not reused yet.
+    pub const RESTING: Self = Self(8);
+
+    #[inline(always)]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    #[inline(always)]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    #[inline(always)]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+/// The next hop: device, Ethernet addresses, VLAN and MTU, cached from a route lookup.
+///
+/// It holds as long as `generation` equals [`super::Settings::generation`]; 0 is never current.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Hop {
+    pub generation: u32,
+    /// The device to transmit on: for a VLAN interface its parent.
+    pub ifindex: u32,
+    pub dst_mac: [u8; 6],
+    pub src_mac: [u8; 6],
+    /// VLAN identifier to tag with, 0 for none. Host order.
+    pub vlan: u16,
+    /// Largest IP packet in bytes.
+    pub mtu: u16,
+    /// 1: only the kernel's stack reaches it (bridge, veth, a device without native XDP), so TC forwards.
+    pub local: u8,
+    pub reserved: [u8; 3],
+}

@@ -1,0 +1,138 @@
+//! Packets of flows that exist: bookkeeping, then on their way.
+
+use super::{
+    Reason, Verdict, answer,
+    frame::Frame,
+    parse::Segment,
+    rewrite,
+    tables::{FlowTable, Tables},
+    tcp::{self, Flags, State},
+};
+use crate::abi::{Direction, Flow, Hop, Seen, Tuple};
+
+/// A segment of a flow whose handshake is complete.
+#[inline(always)]
+pub fn established<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    segment: &Segment,
+    flow: &mut Flow,
+) -> Result<Verdict, Reason> {
+    if flow.seen.contains(Seen::RESTING) {
+        return Err(Reason::FlowGone);
+    }
+    find_hop(frame, tables, flow)?;
+    check_size_and_life(frame, segment, &flow.hop)?;
+    if flow.seen != next_seen(tables.flows(), segment, flow) {
+        transition(tables, segment, flow);
+    }
+    record(tables, segment, flow);
+    send(frame, segment, flow, Reason::Forwarded)
+}
+
+/// Sees to it that the flow's next hop is current: routes, neighbours and links may have changed since it was
+/// cached. A hook that cannot reach it leaves the packet as it is to the one that can.
+#[inline(always)]
+pub fn find_hop<F: Frame, T: Tables>(frame: &mut F, tables: &T, flow: &mut Flow) -> Result<(), Reason> {
+    if flow.hop.generation != tables.settings().generation {
+        flow.hop = frame.route(&flow.to)?;
+    }
+    if flow.hop.local != 0 && !F::REACHES_LOCAL {
+        return Err(Reason::HandedToTc);
+    }
+    Ok(())
+}
+
+/// Rewrites the segment and sends it to the flow's next hop.
+#[inline(always)]
+pub fn send<F: Frame>(frame: &mut F, segment: &Segment, flow: &Flow, reason: Reason) -> Result<Verdict, Reason> {
+    rewrite::segment(frame, segment, &flow.to, &flow.hop)?;
+    Ok(Verdict { reason, ifindex: flow.hop.ifindex })
+}
+
+/// Answers packets that end here, as a router does (RFC 1812 sections 5.3.1 and 5.2.6, RFC 4443 section 3).
+#[inline(always)]
+pub fn check_size_and_life<F: Frame>(frame: &mut F, segment: &Segment, hop: &Hop) -> Result<(), Reason> {
+    if segment.ip.hop_limit <= 1 {
+        return Err(answer::time_exceeded(frame, segment));
+    }
+    if frame.wire_len(segment.ip.packet_len, segment.headers) > u32::from(hop.mtu) {
+        return Err(answer::packet_too_big(frame, segment, hop.mtu));
+    }
+    Ok(())
+}
+
+/// Counts the packet in its direction of the flow and in its backend's totals.
+#[inline(always)]
+pub fn record<T: Tables>(tables: &T, segment: &Segment, flow: &mut Flow) {
+    flow.last_seen = tables.now();
+    flow.packets += 1;
+    flow.bytes += u64::from(segment.ip.packet_len);
+    if !segment.flags.contains(Flags::RST) {
+        let next_seq = segment.next_seq();
+        if tcp::seq_after(next_seq, flow.next_seq) {
+            flow.next_seq = next_seq;
+        }
+        if tcp::seq_after(segment.ack, flow.acked) {
+            flow.acked = segment.ack;
+        }
+    }
+    if let Some(counters) = tables.counters(flow.backend) {
+        let traffic = &mut counters.traffic[usize::from(flow.direction == Direction::Reply)];
+        traffic.packets += 1;
+        traffic.bytes += u64::from(segment.ip.packet_len);
+    }
+}
+
+/// The state of an established flow, from either of its directions. `None` where its twin is missing.
+#[inline(always)]
+pub fn state<T: FlowTable>(flows: &T, flow: &Flow) -> Option<State> {
+    let twin = flows.get(&flow.to.reversed())?;
+    Some(tcp::state(flow.seen, twin.seen))
+}
+
+/// What the flow's direction has seen after `segment`.
+#[inline(always)]
+fn next_seen<T: FlowTable>(flows: &T, segment: &Segment, flow: &Flow) -> Seen {
+    let acceptable = segment.flags.contains(Flags::RST) && is_acceptable_reset(flows, segment, flow);
+    tcp::next_seen(flow.seen, segment.flags, acceptable)
+}
+
+/// Whether the receiver of a reset would believe it: its sequence number is exactly what the receiver expects
+/// (RFC 9293 section 3.10.7.4, after RFC 5961 section 3.2), by the sender's count or by the receiver's last ACK.
+#[inline(always)]
+fn is_acceptable_reset<T: FlowTable>(flows: &T, segment: &Segment, flow: &Flow) -> bool {
+    segment.seq == flow.next_seq || flows.get(&flow.to.reversed()).is_some_and(|twin| twin.acked == segment.seq)
+}
+
+/// The state of the connection may change: keeps the count of open flows in step.
+#[inline(never)]
+fn transition<T: Tables>(tables: &T, segment: &Segment, flow: &mut Flow) {
+    let before = flow.seen;
+    flow.seen = next_seen(tables.flows(), segment, flow);
+    let Some(twin) = tables.flows().get(&flow.to.reversed()) else { return };
+    let finished = |own| tcp::state(own, twin.seen).is_finished();
+    let change = i64::from(finished(before)) - i64::from(finished(flow.seen));
+    if change != 0 {
+        tables.add_open_flows(flow.backend, change);
+    }
+}
+
+/// A fresh direction of a flow, nothing seen, next hop unknown.
+#[inline(always)]
+pub fn direction(direction: Direction, to: Tuple, backend: u32, now: u32) -> Flow {
+    Flow {
+        to,
+        hop: Hop::default(),
+        bytes: 0,
+        packets: 0,
+        backend,
+        created: now,
+        last_seen: now,
+        next_seq: 0,
+        acked: 0,
+        direction,
+        seen: Seen::NOTHING,
+        reserved: [0; 2],
+    }
+}

@@ -1,0 +1,169 @@
+//! From bytes to what the core decides on. Nothing is believed that the frame's length does not bear out.
+
+use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
+
+use super::{
+    Reason,
+    frame::{Ethernet, Frame},
+    tcp::{Flags, TcpHeader},
+};
+use crate::abi::{Address, Family, Tuple};
+
+pub const PROTOCOL_ICMP: u8 = 1;
+pub const PROTOCOL_TCP: u8 = 6;
+pub const PROTOCOL_ICMPV6: u8 = 58;
+
+/// The network header of a packet, offsets counted from the start of the frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Network {
+    pub family: Family,
+    /// Offset of the IP header, which is the length of the link layer's.
+    pub l3: usize,
+    /// Offset of what follows the IP header and its options.
+    pub l4: usize,
+    pub protocol: u8,
+    pub hop_limit: u8,
+    /// Length in bytes of the IP packet, as its header says; padding of the frame is not counted.
+    pub packet_len: u32,
+    /// The addresses, and for a TCP segment the ports; zero for other protocols.
+    pub tuple: Tuple,
+}
+
+impl Network {
+    pub fn ether_type(&self) -> [u8; 2] {
+        match self.family {
+            Family::V4 => Ethernet::IPV4,
+            Family::V6 => Ethernet::IPV6,
+        }
+    }
+
+    /// Offset from the IP header to its payload.
+    #[inline(always)]
+    pub fn header_len(&self) -> u32 {
+        (self.l4 - self.l3) as u32
+    }
+}
+
+/// A TCP segment with its network header.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    pub ip: &'a Network,
+    pub flags: Flags,
+    pub seq: u32,
+    pub ack: u32,
+    /// Length in bytes of the IP and TCP headers, options included.
+    pub headers: u32,
+}
+
+impl Segment<'_> {
+    #[inline(always)]
+    pub fn tuple(&self) -> &Tuple {
+        &self.ip.tuple
+    }
+
+    /// Payload in bytes.
+    #[inline(always)]
+    pub fn payload(&self) -> u32 {
+        self.ip.packet_len - self.headers
+    }
+
+    /// The sequence number after this segment: SYN and FIN count one each (RFC 9293 section 3.4).
+    #[inline(always)]
+    pub fn next_seq(&self) -> u32 {
+        let control = u32::from(self.flags.contains(Flags::SYN)) + u32::from(self.flags.contains(Flags::FIN));
+        self.seq.wrapping_add(self.payload()).wrapping_add(control)
+    }
+}
+
+impl Network {
+    /// A header still to be read.
+    pub const EMPTY: Self = Self {
+        family: Family::V4,
+        l3: 0,
+        l4: 0,
+        protocol: 0,
+        hop_limit: 0,
+        packet_len: 0,
+        tuple: Tuple { src: Address::UNSPECIFIED, dst: Address::UNSPECIFIED, src_port: [0; 2], dst_port: [0; 2] },
+    };
+
+    /// Reads Ethernet with up to two VLAN tags, then IPv4 or IPv6. In place, because a BPF stack has no room for
+    /// the copies that returning it makes.
+    #[inline(always)]
+    pub fn read<F: Frame>(&mut self, frame: &mut F) -> Result<(), Reason> {
+        let mut ether_type = frame.header::<Ethernet>(0).map_err(|_| Reason::NotIp)?.ether_type;
+        self.l3 = Ethernet::LEN;
+        for _ in 0..2 {
+            if ether_type != Ethernet::VLAN && ether_type != Ethernet::SERVICE_VLAN {
+                break;
+            }
+            let [_, _, high, low] = *frame.header::<[u8; Ethernet::VLAN_LEN]>(self.l3)?;
+            ether_type = [high, low];
+            self.l3 += Ethernet::VLAN_LEN;
+        }
+        match ether_type {
+            Ethernet::IPV4 => self.read_v4(frame),
+            Ethernet::IPV6 => self.read_v6(frame),
+            _ => Err(Reason::NotIp),
+        }?;
+        if frame.holds(self.l3 + self.packet_len as usize) { Ok(()) } else { Err(Reason::Malformed) }
+    }
+
+    /// RFC 791 section 3.1.
+    #[inline(always)]
+    fn read_v4<F: Frame>(&mut self, frame: &mut F) -> Result<(), Reason> {
+        let header = frame.header::<Ipv4Hdr>(self.l3)?;
+        let header_len = usize::from(header.ihl());
+        self.family = Family::V4;
+        self.l4 = self.l3 + header_len;
+        self.packet_len = u32::from(u16::from_be_bytes(header.tot_len));
+        if header.version() != 4 || header_len < Ipv4Hdr::LEN || self.packet_len < header_len as u32 {
+            return Err(Reason::Malformed);
+        }
+        // More fragments, or an offset: RFC 791's flag 0x2000 and offset mask 0x1fff.
+        if u16::from_be_bytes(header.frags) & 0x3fff != 0 {
+            return Err(Reason::Fragment);
+        }
+        self.protocol = header.proto;
+        self.hop_limit = header.ttl;
+        self.tuple.src = Address::from_v4(header.src_addr);
+        self.tuple.dst = Address::from_v4(header.dst_addr);
+        Ok(())
+    }
+
+    /// RFC 8200 section 3; extension headers (section 4) are not followed.
+    #[inline(always)]
+    fn read_v6<F: Frame>(&mut self, frame: &mut F) -> Result<(), Reason> {
+        let header = frame.header::<Ipv6Hdr>(self.l3)?;
+        self.family = Family::V6;
+        self.l4 = self.l3 + Ipv6Hdr::LEN;
+        self.packet_len = Ipv6Hdr::LEN as u32 + u32::from(u16::from_be_bytes(header.payload_len));
+        if header.version() != 6 {
+            return Err(Reason::Malformed);
+        }
+        match header.next_hdr {
+            44 => return Err(Reason::Fragment),
+            // Hop-by-hop, routing, ESP, AH, destination options, mobility, HIP, shim6.
+            0 | 43 | 50 | 51 | 60 | 135 | 139 | 140 => return Err(Reason::ExtensionHeader),
+            _ => {}
+        }
+        self.protocol = header.next_hdr;
+        self.hop_limit = header.hop_limit;
+        self.tuple.src = Address(header.src_addr);
+        self.tuple.dst = Address(header.dst_addr);
+        Ok(())
+    }
+}
+
+/// RFC 9293 section 3.1.
+#[inline(always)]
+pub fn segment<'a, F: Frame>(frame: &mut F, ip: &'a mut Network) -> Result<Segment<'a>, Reason> {
+    let tcp = frame.header::<TcpHeader>(ip.l4)?;
+    let header_len = tcp.header_len();
+    let headers = ip.header_len() + header_len;
+    if header_len < TcpHeader::LEN as u32 || headers > ip.packet_len {
+        return Err(Reason::Malformed);
+    }
+    (ip.tuple.src_port, ip.tuple.dst_port) = (tcp.src_port, tcp.dst_port);
+    Ok(Segment { ip, flags: tcp.flags, seq: u32::from_be_bytes(tcp.seq), ack: u32::from_be_bytes(tcp.ack), headers })
+}

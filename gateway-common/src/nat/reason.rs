@@ -1,0 +1,142 @@
+//! Why a packet went where it went.
+//!
+//! A reason is a counter, a counter is a metric: the discriminant is the index in the counter array, the name
+//! is the metric's label.
+
+/// What the hook does with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Leave it, unchanged, to the kernel.
+    Pass,
+    Drop,
+    /// Send the rewritten packet out of the verdict's device.
+    Forward,
+    /// Send what it was turned into back out of the device it came from.
+    Answer,
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal => $action:ident,)+) => {
+        /// One outcome for a packet.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Reason { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Reason {
+            /// Every reason, in the order of the counters.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// Label of the counter.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What it means, for people.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim_ascii(),)+ }
+            }
+
+            pub const fn action(self) -> Action {
+                match self { $(Self::$variant => Action::$action,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Neither IPv4 nor IPv6 (ARP and the like).
+    NotIp = "not_ip" => Pass,
+    /// Neither TCP nor an ICMP error.
+    NotTcp = "not_tcp" => Pass,
+    /// TCP for no service and of no flow: the host's own traffic.
+    NoService = "no_service" => Pass,
+    /// An ICMP error about no tracked flow.
+    IcmpUnrelated = "icmp_unrelated" => Pass,
+    /// A fragment; TCP senders do path MTU discovery instead.
+    Fragment = "fragment" => Pass,
+    /// An IPv6 extension header before TCP.
+    ExtensionHeader = "extension_header" => Pass,
+    /// Headers that contradict each other or the frame's length.
+    Malformed = "malformed" => Pass,
+    /// XDP leaves it to the TC program of the same interface, which reaches local containers.
+    HandedToTc = "handed_to_tc" => Pass,
+
+    /// Translated, client to backend or back.
+    Forwarded = "forwarded" => Forward,
+    /// A SYN that opened a flow.
+    Opened = "opened" => Forward,
+    /// An ICMP error about a tracked flow, translated in both headers.
+    IcmpForwarded = "icmp_forwarded" => Forward,
+
+    /// A SYN for a service without a usable backend, answered by a reset.
+    NoBackendReset = "no_backend_reset" => Answer,
+    /// A segment for a service that belongs to no flow, answered by a reset.
+    UnknownFlowReset = "unknown_flow_reset" => Answer,
+    /// TTL or hop limit at its end, answered by ICMP time exceeded.
+    TimeExceeded = "time_exceeded" => Answer,
+    /// Larger than the next hop's MTU, answered by ICMP fragmentation needed or packet too big.
+    PacketTooBig = "packet_too_big" => Answer,
+
+    /// A SYN for a service without a usable backend.
+    NoBackend = "no_backend" => Drop,
+    /// A segment for a service that belongs to no flow.
+    UnknownFlow = "unknown_flow" => Drop,
+    /// A late segment of a flow whose tuple has been given to another.
+    FlowGone = "flow_gone" => Drop,
+    /// The flow table is at its capacity.
+    TableFull = "table_full" => Drop,
+    /// No source port is free towards the backend.
+    PortsExhausted = "ports_exhausted" => Drop,
+    /// Two CPUs opened the same flow; the client sends its SYN again.
+    OpenRace = "open_race" => Drop,
+    /// An acknowledgement that does not fit the backend's SYN-ACK.
+    HandshakeMismatch = "handshake_mismatch" => Drop,
+    /// No route to the next hop, or one that says unreachable.
+    NoRoute = "no_route" => Drop,
+    /// The kernel does not forward between these interfaces: a forwarding sysctl is off, or the address is the host's own.
+    NotForwarded = "not_forwarded" => Drop,
+    /// A route that the lookup helper cannot follow (encapsulation and the like).
+    RouteUnsupported = "route_unsupported" => Drop,
+    /// The rewritten or answering frame could not be built.
+    RewriteFailed = "rewrite_failed" => Drop,
+}
+
+impl Reason {
+    pub const COUNT: usize = Self::ALL.len();
+}
+
+/// What was decided for a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub reason: Reason,
+    /// The device to forward out of; meaningless for other actions.
+    pub ifindex: u32,
+}
+
+impl From<Reason> for Verdict {
+    #[inline(always)]
+    fn from(reason: Reason) -> Self {
+        Self { reason, ifindex: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn discriminant_is_the_position_in_the_list() {
+        for (index, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index);
+        }
+    }
+
+    #[test]
+    fn names_are_unique_labels() {
+        let mut names: Vec<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Reason::COUNT);
+    }
+}

@@ -1,0 +1,73 @@
+//! Which backend a new flow gets.
+
+use super::Tables;
+use crate::abi::{Address, Algorithm, Backend, Service, Tuple};
+
+/// Picks a backend, by its index, for a SYN with `tuple`. None: the service has no usable one.
+#[inline(always)]
+pub fn select<'a, T: Tables>(tables: &'a T, service: &Service, tuple: &Tuple) -> Option<(u32, &'a Backend)> {
+    if service.slots == 0 {
+        return None;
+    }
+    let seed = tables.settings().seed;
+    match service.algorithm {
+        Algorithm::Maglev => at(tables, service, hash_tuple(tuple, seed)),
+        Algorithm::Source => at(tables, service, hash_address(&tuple.src, seed)),
+        Algorithm::LeastConnections => {
+            // Two random places of the Maglev table are two backends drawn by weight.
+            let (first, second) = (at(tables, service, tables.random())?, at(tables, service, tables.random())?);
+            Some(if load(tables, second, first) < load(tables, first, second) { second } else { first })
+        }
+    }
+}
+
+/// The backend in the place of `service`'s table that `hash` falls on, if it is still the service's.
+#[inline(always)]
+fn at<'a, T: Tables>(tables: &'a T, service: &Service, hash: u32) -> Option<(u32, &'a Backend)> {
+    // A multiplication maps 32 bits evenly to 0..slots (Lemire, "Fast random integer generation in an interval").
+    let place = ((u64::from(hash) * u64::from(service.slots)) >> 32) as u32;
+    let index = tables.slot(service.first_slot.wrapping_add(place))?.0;
+    let backend = tables.backend(index)?;
+    (backend.in_use != 0 && backend.service == service.id).then_some((index, backend))
+}
+
+/// Open flows of a backend per weight, scaled by the weight of the one it is compared with.
+#[inline(always)]
+fn load<T: Tables>(tables: &T, (index, _): (u32, &Backend), (_, other): (u32, &Backend)) -> i64 {
+    tables.open_flows(index).wrapping_mul(i64::from(other.weight))
+}
+
+/// Hash of the whole tuple.
+#[inline(always)]
+pub fn hash_tuple(tuple: &Tuple, seed: u32) -> u32 {
+    let [a, b] = tuple.src_port;
+    let [c, d] = tuple.dst_port;
+    let ports = u64::from(u32::from_ne_bytes([a, b, c, d]));
+    finish(absorb(absorb(u64::from(seed) | ports << 32, &tuple.src), &tuple.dst))
+}
+
+/// Hash of an address alone.
+#[inline(always)]
+pub fn hash_address(address: &Address, seed: u32) -> u32 {
+    finish(absorb(u64::from(seed), address))
+}
+
+#[inline(always)]
+fn absorb(state: u64, address: &Address) -> u64 {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address.0;
+    let state = mix(state ^ u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
+    mix(state ^ u64::from_ne_bytes([i, j, k, l, m, n, o, p]))
+}
+
+/// One round of MurmurHash3's 64-bit finalizer: every input bit reaches every output bit.
+#[inline(always)]
+fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    x = (x ^ (x >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    x ^ (x >> 33)
+}
+
+#[inline(always)]
+fn finish(state: u64) -> u32 {
+    (state >> 32) as u32
+}

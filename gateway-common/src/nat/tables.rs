@@ -1,0 +1,45 @@
+//! The maps and the host, as the core sees them.
+
+use crate::abi::{Address, Backend, BackendCounters, Flow, Service, ServiceKey, Settings, Slot, Tuple};
+
+/// Why a flow table did not take an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertError {
+    Exists,
+    Full,
+}
+
+/// A table of flow directions. Insertion never replaces: it is how a tuple is allocated.
+pub trait FlowTable {
+    fn get(&self, tuple: &Tuple) -> Option<&mut Flow>;
+    fn insert(&self, tuple: &Tuple, flow: &Flow) -> Result<(), InsertError>;
+    fn remove(&self, tuple: &Tuple);
+}
+
+/// Everything a decision depends on beside the packet.
+pub trait Tables {
+    type Flows: FlowTable;
+    type HalfOpen: FlowTable;
+
+    /// Flows whose handshake is complete.
+    fn flows(&self) -> &Self::Flows;
+    /// Flows whose handshake is not; bounded, and may forget the least recently used.
+    fn half_open(&self) -> &Self::HalfOpen;
+
+    fn settings(&self) -> &Settings;
+    /// Time in ticks, see [`crate::abi::TICK_SHIFT`].
+    fn now(&self) -> u32;
+    fn random(&self) -> u32;
+
+    fn service(&self, key: &ServiceKey) -> Option<&Service>;
+    fn slot(&self, index: u32) -> Option<Slot>;
+    fn backend(&self, index: u32) -> Option<&Backend>;
+    fn snat(&self, index: u32) -> Option<&Address>;
+
+    /// Flows that are not finished, per backend; index 0 counts all flows in the table. Closes that race can take
+    /// a count below zero until a sweep sets it right.
+    fn open_flows(&self, backend: u32) -> i64;
+    fn add_open_flows(&self, backend: u32, change: i64);
+    /// This CPU's totals of a backend.
+    fn counters(&self, backend: u32) -> Option<&mut BackendCounters>;
+}

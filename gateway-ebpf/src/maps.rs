@@ -1,0 +1,73 @@
+//! The maps, with their sizes for a host that configures none: the loader resizes them before creation.
+
+use aya_ebpf::{
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray},
+};
+use gateway_common::{
+    abi::{Address, Backend, BackendCounters, Flow, Link, MAX_SNAT, Service, ServiceKey, Settings, Slot, Tuple},
+    nat::Reason,
+};
+
+/// Number of reason counters: one block for each [`Hook`].
+const REASONS_LEN: u32 = 2 * Reason::COUNT as u32;
+
+/// Which program counted.
+#[derive(Clone, Copy)]
+pub enum Hook {
+    Xdp = 0,
+    Tc = 1,
+}
+
+/// Established flows, an entry for each direction. Not preallocated: memory follows use.
+#[map]
+pub static FLOWS: HashMap<Tuple, Flow> = HashMap::with_max_entries(1 << 21, BPF_F_NO_PREALLOC);
+
+/// Half-open flows, an entry for each direction. A SYN flood pushes out only others of its kind.
+#[map]
+pub static HALF_OPEN: LruHashMap<Tuple, Flow> = LruHashMap::with_max_entries(1 << 17, 0);
+
+/// Listen addresses. Not preallocated, so that an update swaps the whole value under RCU.
+#[map]
+pub static SERVICES: HashMap<ServiceKey, Service> = HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+
+/// The Maglev tables of all services, each a region that its [`Service`] names.
+#[map]
+pub static SLOTS: Array<Slot> = Array::with_max_entries(1 << 22, BPF_F_MMAPABLE);
+
+/// Backends by index; index 0 is none.
+#[map]
+pub static BACKENDS: Array<Backend> = Array::with_max_entries(1 << 16, BPF_F_MMAPABLE);
+
+/// Open flows by backend; index 0 counts all flows in the table.
+#[map]
+pub static OPEN_FLOWS: Array<i64> = Array::with_max_entries(1 << 16, BPF_F_MMAPABLE);
+
+/// Totals by backend.
+#[map]
+pub static COUNTERS: PerCpuArray<BackendCounters> = PerCpuArray::with_max_entries(1 << 16, 0);
+
+/// Packets by [`Hook`] and [`Reason`].
+#[map]
+pub static REASONS: PerCpuArray<u64> = PerCpuArray::with_max_entries(REASONS_LEN, 0);
+
+/// Source addresses: IPv4 from 0, IPv6 from [`MAX_SNAT`].
+#[map]
+pub static SNAT: Array<Address> = Array::with_max_entries(2 * MAX_SNAT, 0);
+
+/// Interfaces by ifindex.
+#[map]
+pub static LINKS: HashMap<u32, Link> = HashMap::with_max_entries(4096, 0);
+
+#[map]
+pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Counts one packet.
+#[inline(always)]
+pub fn count(hook: Hook, reason: Reason) {
+    if let Some(packets) = REASONS.get_ptr_mut(hook as u32 * Reason::COUNT as u32 + reason as u32) {
+        // SAFETY: a per-CPU value, and a program does not interrupt another on its CPU.
+        unsafe { *packets += 1 };
+    }
+}

@@ -1,0 +1,140 @@
+//! The maps as the core's `Tables`.
+
+use core::intrinsics::{AtomicOrdering, atomic_xadd};
+
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    helpers::{bpf_get_prandom_u32, bpf_ktime_get_coarse_ns},
+    maps::{HashMap, LruHashMap},
+};
+use gateway_common::{
+    abi::{Address, Backend, BackendCounters, Flow, Service, ServiceKey, Settings, Slot, TICK_SHIFT, Tuple},
+    nat::{FlowTable, InsertError, Reason, Tables},
+};
+
+use crate::maps::{BACKENDS, COUNTERS, FLOWS, HALF_OPEN, OPEN_FLOWS, SERVICES, SETTINGS, SLOTS, SNAT};
+
+const EEXIST: i32 = 17;
+
+/// The maps of this program, with the settings looked up once for a packet.
+pub struct KernelTables {
+    settings: &'static Settings,
+}
+
+impl KernelTables {
+    /// Fails only on a kernel that has lost an array's first element.
+    #[inline(always)]
+    pub fn new() -> Result<Self, Reason> {
+        SETTINGS.get(0).map(|settings| Self { settings }).ok_or(Reason::RewriteFailed)
+    }
+}
+
+/// A hash map of flows, of either kind.
+pub struct KernelFlows<M: 'static>(&'static M);
+
+macro_rules! flow_table {
+    ($map:ident) => {
+        impl FlowTable for KernelFlows<$map<Tuple, Flow>> {
+            #[inline(always)]
+            #[expect(clippy::mut_from_ref, reason = "the trait hands out map memory, which other CPUs write as well")]
+            fn get(&self, tuple: &Tuple) -> Option<&mut Flow> {
+                let flow = self.0.get_ptr_mut(tuple)?;
+                // SAFETY: map memory that RCU keeps alive while the program runs. An entry is written by
+                // packets of its own direction, in the usual case on one CPU; where they race, a count is lost.
+                Some(unsafe { &mut *flow })
+            }
+
+            #[inline(always)]
+            fn insert(&self, tuple: &Tuple, flow: &Flow) -> Result<(), InsertError> {
+                self.0
+                    .insert(tuple, flow, u64::from(BPF_NOEXIST))
+                    .map_err(|error| if error == -EEXIST { InsertError::Exists } else { InsertError::Full })
+            }
+
+            #[inline(always)]
+            fn remove(&self, tuple: &Tuple) {
+                // Already gone is what was wanted.
+                let _ = self.0.remove(tuple);
+            }
+        }
+    };
+}
+
+flow_table!(HashMap);
+flow_table!(LruHashMap);
+
+impl Tables for KernelTables {
+    type Flows = KernelFlows<HashMap<Tuple, Flow>>;
+    type HalfOpen = KernelFlows<LruHashMap<Tuple, Flow>>;
+
+    #[inline(always)]
+    fn flows(&self) -> &Self::Flows {
+        const { &KernelFlows(&FLOWS) }
+    }
+
+    #[inline(always)]
+    fn half_open(&self) -> &Self::HalfOpen {
+        const { &KernelFlows(&HALF_OPEN) }
+    }
+
+    #[inline(always)]
+    fn settings(&self) -> &Settings {
+        self.settings
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u32 {
+        // SAFETY: no preconditions.
+        (unsafe { bpf_ktime_get_coarse_ns() } >> TICK_SHIFT) as u32
+    }
+
+    #[inline(always)]
+    fn random(&self) -> u32 {
+        // SAFETY: no preconditions.
+        unsafe { bpf_get_prandom_u32() }
+    }
+
+    #[inline(always)]
+    fn service(&self, key: &ServiceKey) -> Option<&Service> {
+        // SAFETY: not preallocated, so an element is never reused while a program reads it.
+        unsafe { SERVICES.get(key) }
+    }
+
+    #[inline(always)]
+    fn slot(&self, index: u32) -> Option<Slot> {
+        SLOTS.get(index).copied()
+    }
+
+    #[inline(always)]
+    fn backend(&self, index: u32) -> Option<&Backend> {
+        BACKENDS.get(index)
+    }
+
+    #[inline(always)]
+    fn snat(&self, index: u32) -> Option<&Address> {
+        SNAT.get(index)
+    }
+
+    #[inline(always)]
+    fn open_flows(&self, backend: u32) -> i64 {
+        OPEN_FLOWS.get(backend).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn add_open_flows(&self, backend: u32, change: i64) {
+        if let Some(open) = OPEN_FLOWS.get_ptr_mut(backend) {
+            // `core::sync::atomic` has no arithmetic for this target, which lacks compare-and-swap before
+            // instruction set v3; addition it has always had.
+            // SAFETY: an aligned value in map memory, only ever changed atomically.
+            unsafe { atomic_xadd::<i64, i64, { AtomicOrdering::Relaxed }>(open, change) };
+        }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "a per-CPU value: this CPU's alone")]
+    fn counters(&self, backend: u32) -> Option<&mut BackendCounters> {
+        let counters = COUNTERS.get_ptr_mut(backend)?;
+        // SAFETY: a per-CPU value, and a program does not interrupt another on its CPU.
+        Some(unsafe { &mut *counters })
+    }
+}

@@ -1,0 +1,201 @@
+//! The TC program: packets that XDP leaves to the kernel, and interfaces that face local containers.
+//!
+//! A packet here is an skb: it may be a super-frame, carry an unfinished checksum, and have its VLAN tag
+//! beside it. So checksums and tags go through the kernel's helpers.
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::{BPF_F_PSEUDO_HDR, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_adj_room_mode, bpf_redir_neigh},
+    helpers::{
+        bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room,
+        bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop, bpf_skb_vlan_push,
+    },
+    macros::classifier,
+    programs::TcContext,
+};
+use gateway_common::{
+    abi::{Address, Family, Hop, Tuple},
+    nat::{Action, Delta, Ethernet, Frame, Header, Reason, Tables, Verdict, process},
+};
+
+use crate::{
+    maps::{Hook, count},
+    route,
+    tables::KernelTables,
+};
+
+const MAX_OFFSET: usize = 255;
+/// All headers that the core reads lie within this many bytes.
+const HEADERS: u32 = 192;
+const ETH_P_8021Q: u16 = 0x8100;
+const AF_INET: u32 = 2;
+const AF_INET6: u32 = 10;
+
+#[classifier]
+pub fn gateway_tc(ctx: TcContext) -> i32 {
+    let mut frame = TcFrame { ctx: &ctx, generation: 0, unresolved: None };
+    let verdict = run(&mut frame);
+    count(Hook::Tc, verdict.reason);
+    match verdict.reason.action() {
+        // Undecided: programs after this one have their say.
+        Action::Pass => TC_ACT_UNSPEC,
+        Action::Drop => TC_ACT_SHOT,
+        // SAFETY: no preconditions; `ctx.skb.skb` is this program's context.
+        Action::Answer => unsafe { bpf_redirect((*ctx.skb.skb).ifindex, 0) as i32 },
+        Action::Forward => match frame.unresolved {
+            // SAFETY: no preconditions.
+            None => unsafe { bpf_redirect(verdict.ifindex, 0) as i32 },
+            Some(next_hop) => redirect_by_neighbour(verdict.ifindex, &next_hop),
+        },
+    }
+}
+
+#[inline(always)]
+fn run(frame: &mut TcFrame<'_>) -> Verdict {
+    let len = frame.ctx.len();
+    let wanted = if len < HEADERS { len } else { HEADERS };
+    let linear = frame.ctx.data_end() - frame.ctx.data();
+    // SAFETY: `skb` is this program's context; no reference into the packet is alive.
+    if linear < wanted as usize && unsafe { bpf_skb_pull_data(frame.ctx.skb.skb, wanted) } != 0 {
+        return Reason::Malformed.into();
+    }
+    match KernelTables::new() {
+        Ok(tables) => {
+            frame.generation = tables.settings().generation;
+            process(frame, &tables)
+        }
+        Err(reason) => reason.into(),
+    }
+}
+
+/// Lets the kernel resolve the next hop and write the Ethernet header.
+#[inline(always)]
+fn redirect_by_neighbour(ifindex: u32, next_hop: &Address) -> i32 {
+    // SAFETY: a structure of integers, for which zero is a value.
+    let mut params: bpf_redir_neigh = unsafe { core::mem::zeroed() };
+    match next_hop.family() {
+        Family::V4 => {
+            params.nh_family = AF_INET;
+            params.__bindgen_anon_1.ipv4_nh = u32::from_ne_bytes(next_hop.v4());
+        }
+        Family::V6 => {
+            params.nh_family = AF_INET6;
+            // SAFETY: sixteen bytes are four words.
+            params.__bindgen_anon_1.ipv6_nh = unsafe { core::mem::transmute::<[u8; 16], [u32; 4]>(next_hop.0) };
+        }
+    }
+    // SAFETY: `params` is a live structure of the given size.
+    unsafe { bpf_redirect_neigh(ifindex, &mut params, size_of::<bpf_redir_neigh>() as i32, 0) as i32 }
+}
+
+struct TcFrame<'a> {
+    ctx: &'a TcContext,
+    generation: u32,
+    /// The next hop that the last route went by, where its link-layer address is not known.
+    unresolved: Option<Address>,
+}
+
+impl TcFrame<'_> {
+    #[inline(always)]
+    fn checked(result: i64) -> Result<(), Reason> {
+        if result == 0 { Ok(()) } else { Err(Reason::RewriteFailed) }
+    }
+}
+
+impl Frame for TcFrame<'_> {
+    const REACHES_LOCAL: bool = true;
+
+    #[inline(always)]
+    fn header<T: Header>(&mut self, offset: usize) -> Result<&mut T, Reason> {
+        // The first test bounds the offset for the verifier, the second the packet.
+        if offset > MAX_OFFSET {
+            return Err(Reason::Malformed);
+        }
+        let start = self.ctx.data() + offset;
+        if start + size_of::<T>() > self.ctx.data_end() {
+            return Err(Reason::Malformed);
+        }
+        // SAFETY: within the linear part by the test above; a `Header` has no alignment and no invalid value.
+        // The borrow of `self` keeps a second reference, and any helper that moves the packet, away.
+        Ok(unsafe { &mut *(start as *mut T) })
+    }
+
+    #[inline(always)]
+    fn holds(&self, len: usize) -> bool {
+        self.ctx.len() as usize >= len
+    }
+
+    #[inline(always)]
+    fn wire_len(&self, packet_len: u32, headers: u32) -> u32 {
+        // SAFETY: `skb` is this program's context.
+        let gso_size = unsafe { (*self.ctx.skb.skb).gso_size };
+        if gso_size == 0 { packet_len } else { headers + gso_size }
+    }
+
+    #[inline(always)]
+    fn route(&mut self, tuple: &Tuple) -> Result<Hop, Reason> {
+        // SAFETY: `skb` is this program's context.
+        let ingress = unsafe { (*self.ctx.skb.skb).ifindex };
+        let route = route::lookup(self.ctx.as_ptr(), ingress, tuple, self.generation)?;
+        self.unresolved = route.unresolved;
+        Ok(route.hop)
+    }
+
+    #[inline(always)]
+    fn update_ip_checksum(&mut self, offset: usize, delta: Delta) -> Result<(), Reason> {
+        // SAFETY: `skb` is this program's context; no reference into the packet is alive.
+        Self::checked(unsafe {
+            bpf_l3_csum_replace(self.ctx.skb.skb, offset as u32, 0, u64::from(delta.folded32()), 0)
+        })
+    }
+
+    #[inline(always)]
+    fn update_l4_checksum(&mut self, offset: usize, pseudo: Delta, data: Delta) -> Result<(), Reason> {
+        let skb = self.ctx.skb.skb;
+        // SAFETY: `skb` is this program's context; no reference into the packet is alive.
+        unsafe {
+            let flags = u64::from(BPF_F_PSEUDO_HDR);
+            Self::checked(bpf_l4_csum_replace(skb, offset as u32, 0, u64::from(pseudo.folded32()), flags))?;
+            Self::checked(bpf_l4_csum_replace(skb, offset as u32, 0, u64::from(data.folded32()), 0))
+        }
+    }
+
+    #[inline(always)]
+    fn set_link_layer(&mut self, l2_len: usize, hop: &Hop, _ether_type: [u8; 2]) -> Result<(), Reason> {
+        let skb = self.ctx.skb.skb;
+        // SAFETY: `skb` is this program's context; no reference into the packet is alive.
+        unsafe {
+            // A tag beside the packet is popped first, then those within.
+            if (*skb).vlan_present != 0 {
+                Self::checked(bpf_skb_vlan_pop(skb))?;
+            }
+            if l2_len > Ethernet::LEN {
+                Self::checked(bpf_skb_vlan_pop(skb))?;
+            }
+            if l2_len > Ethernet::LEN + Ethernet::VLAN_LEN {
+                Self::checked(bpf_skb_vlan_pop(skb))?;
+            }
+            if hop.vlan != 0 {
+                Self::checked(bpf_skb_vlan_push(skb, ETH_P_8021Q.to_be(), hop.vlan))?;
+            }
+        }
+        *self.header::<[[u8; 6]; 2]>(0)? = [hop.dst_mac, hop.src_mac];
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn renew(&mut self, len: usize) -> Result<(), Reason> {
+        /// More than any TCP header's distance from the start of the packet, so that cutting it off ends the
+        /// work that was left to do there: the kernel forgets an unfinished checksum that starts before the data.
+        const CUT: i32 = 96;
+        const ROOM: u32 = 256;
+        let skb = self.ctx.skb.skb;
+        // SAFETY: `skb` is this program's context; no reference into the packet is alive.
+        unsafe {
+            Self::checked(bpf_skb_change_tail(skb, ROOM, 0))?;
+            Self::checked(bpf_skb_adjust_room(skb, -CUT, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC, 0))?;
+            Self::checked(bpf_skb_change_tail(skb, len as u32, 0))?;
+            Self::checked(bpf_skb_pull_data(skb, len as u32))
+        }
+    }
+}

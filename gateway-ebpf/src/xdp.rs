@@ -1,0 +1,132 @@
+//! The XDP program: frames before the kernel sees them, straight from NIC to NIC.
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::xdp_action,
+    helpers::{bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len},
+    macros::xdp,
+    programs::XdpContext,
+};
+use gateway_common::{
+    abi::{Hop, Tuple},
+    nat::{Action, Delta, Ethernet, Frame, Header, Reason, Tables, Verdict, process},
+};
+
+use crate::{
+    maps::{Hook, count},
+    route,
+    tables::KernelTables,
+};
+
+/// Offsets that the core may ask for: two VLAN tags, IPv4 options and a quoted packet included.
+const MAX_OFFSET: usize = 255;
+
+#[xdp(frags)]
+pub fn gateway_xdp(ctx: XdpContext) -> u32 {
+    let verdict = run(&ctx);
+    count(Hook::Xdp, verdict.reason);
+    match verdict.reason.action() {
+        Action::Pass => xdp_action::XDP_PASS,
+        Action::Drop => xdp_action::XDP_DROP,
+        Action::Answer => xdp_action::XDP_TX,
+        Action::Forward if verdict.ifindex as usize == ctx.ingress_ifindex() => xdp_action::XDP_TX,
+        // SAFETY: no preconditions; an unknown device makes the kernel drop the frame.
+        Action::Forward => unsafe { bpf_redirect(verdict.ifindex, 0) as u32 },
+    }
+}
+
+#[inline(always)]
+fn run(ctx: &XdpContext) -> Verdict {
+    match KernelTables::new() {
+        Ok(tables) => process(&mut XdpFrame { ctx, generation: tables.settings().generation }, &tables),
+        Err(reason) => reason.into(),
+    }
+}
+
+struct XdpFrame<'a> {
+    ctx: &'a XdpContext,
+    generation: u32,
+}
+
+impl Frame for XdpFrame<'_> {
+    const REACHES_LOCAL: bool = false;
+
+    #[inline(always)]
+    fn header<T: Header>(&mut self, offset: usize) -> Result<&mut T, Reason> {
+        // The first test bounds the offset for the verifier, the second the packet.
+        if offset > MAX_OFFSET {
+            return Err(Reason::Malformed);
+        }
+        let start = self.ctx.data() + offset;
+        if start + size_of::<T>() > self.ctx.data_end() {
+            return Err(Reason::Malformed);
+        }
+        // SAFETY: within the packet by the test above; a `Header` has no alignment and no invalid value. The
+        // borrow of `self` keeps a second reference, and any helper that moves the packet, away.
+        Ok(unsafe { &mut *(start as *mut T) })
+    }
+
+    #[inline(always)]
+    fn holds(&self, len: usize) -> bool {
+        self.ctx.data_end() - self.ctx.data() >= len
+            // SAFETY: `ctx` is this program's context. Called only for frames in several buffers.
+            || unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) } as usize >= len
+    }
+
+    #[inline(always)]
+    fn wire_len(&self, packet_len: u32, _headers: u32) -> u32 {
+        packet_len
+    }
+
+    #[inline(always)]
+    fn route(&mut self, tuple: &Tuple) -> Result<Hop, Reason> {
+        let route = route::lookup(self.ctx.as_ptr(), self.ctx.ingress_ifindex() as u32, tuple, self.generation)?;
+        // Only the kernel's stack can ask for a link-layer address.
+        if route.unresolved.is_some() { Err(Reason::HandedToTc) } else { Ok(route.hop) }
+    }
+
+    #[inline(always)]
+    fn update_ip_checksum(&mut self, offset: usize, delta: Delta) -> Result<(), Reason> {
+        let checksum = self.header::<[u8; 2]>(offset)?;
+        *checksum = delta.apply(*checksum);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn update_l4_checksum(&mut self, offset: usize, pseudo: Delta, data: Delta) -> Result<(), Reason> {
+        self.update_ip_checksum(offset, pseudo.and(data))
+    }
+
+    #[inline(always)]
+    fn set_link_layer(&mut self, l2_len: usize, hop: &Hop, ether_type: [u8; 2]) -> Result<(), Reason> {
+        let tag_len = if hop.vlan == 0 { 0 } else { Ethernet::VLAN_LEN };
+        let new_len = Ethernet::LEN + tag_len;
+        if new_len != l2_len {
+            // SAFETY: `ctx` is this program's context; no reference into the packet is alive.
+            let moved = unsafe { bpf_xdp_adjust_head(self.ctx.ctx, l2_len as i32 - new_len as i32) };
+            if moved != 0 {
+                return Err(Reason::RewriteFailed);
+            }
+        }
+        let ether_type = if tag_len == 0 {
+            ether_type
+        } else {
+            let [vlan_high, vlan_low] = hop.vlan.to_be_bytes();
+            let [type_high, type_low] = ether_type;
+            *self.header(Ethernet::LEN)? = [vlan_high, vlan_low, type_high, type_low];
+            Ethernet::VLAN
+        };
+        *self.header(0)? = Ethernet { dst: hop.dst_mac, src: hop.src_mac, ether_type };
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn renew(&mut self, len: usize) -> Result<(), Reason> {
+        // SAFETY: `ctx` is this program's context; no reference into the packet is alive.
+        let result = unsafe {
+            let present = bpf_xdp_get_buff_len(self.ctx.ctx) as i32;
+            bpf_xdp_adjust_tail(self.ctx.ctx, len as i32 - present)
+        };
+        if result == 0 { Ok(()) } else { Err(Reason::RewriteFailed) }
+    }
+}
