@@ -15,4 +15,4 @@ pub use desired::{Desired, Entry, Record, Write};
 pub use engine::{ChangeError, Engine};
 pub use packet_tables::{PacketTables, ResolvedService};
 pub use refusal::{Kind, Refusal};
-pub use site::Site;
+pub use site::{HostAddresses, NoSnatPorts, Site};

@@ -55,7 +55,7 @@ impl Default for Policy {
 }
 
 /// How a new connection gets its backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
     /// Weighted consistent hashing of the client's address and port.
@@ -67,7 +67,7 @@ pub enum Algorithm {
 }
 
 /// What a client is told about a segment that cannot be forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
     Reset,

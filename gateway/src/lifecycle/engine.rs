@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use anyhow::{Context, Result, anyhow};
 use tokio::sync::watch;
 
-use super::{Desired, PacketTables, Refusal, ResolvedService, Site};
+use super::{Desired, PacketTables, Refusal, ResolvedService};
 use crate::{
     model::{
-        Service,
         flow::{FlowFilter, FlowPage},
         status::{BackendCounters, DatapathStatus},
     },
@@ -38,12 +37,10 @@ pub enum ChangeError {
 }
 
 impl<P: PacketTables> Engine<P> {
-    /// Puts the file's services and those of the store into force.
-    pub fn start(site: Site, file: Vec<Service>, store: Store, mut tables: P) -> Result<Self, ChangeError> {
-        let stored = store.load()?;
-        let desired = Desired::merged(site, file, stored.clone())?;
+    /// Puts the first state into force: what the file and the store make together.
+    pub fn start(desired: Desired, store: Store, mut tables: P) -> Result<Self> {
         tables.apply(&desired.resolved()).context("put the services into the packet tables")?;
-        store.write(&desired.writes_over(&stored))?;
+        store.write(&desired.writes_over(&store.load()?))?;
         let desired = watch::Sender::new(Arc::new(desired));
         Ok(Self { store: Mutex::new(store), tables: RwLock::new(tables), desired })
     }

@@ -1,7 +1,7 @@
 //! The engine over packet tables in memory that can be told to fail.
 
 use gateway::{
-    lifecycle::{ChangeError, Engine, Refusal},
+    lifecycle::{ChangeError, Desired, Engine, Refusal},
     model::{Service, change::BackendChange},
     store::Store,
 };
@@ -11,7 +11,8 @@ use crate::support::{MemoryTables, new_service, service, site};
 fn engine(folder: &tempfile::TempDir, file: Vec<Service>) -> (Engine<MemoryTables>, MemoryTables) {
     let tables = MemoryTables::default();
     let store = Store::open(folder.path()).unwrap();
-    (Engine::start(site(), file, store, tables.clone()).unwrap(), tables)
+    let desired = Desired::merged(site(), file, store.load().unwrap()).unwrap();
+    (Engine::start(desired, store, tables.clone()).unwrap(), tables)
 }
 
 #[test]

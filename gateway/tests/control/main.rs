@@ -1,7 +1,10 @@
 //! The control plane through its public doors, over packet tables in memory.
 
 mod api;
+mod cli;
+mod daemon;
 mod engine;
 mod hostile;
 mod socket;
 mod support;
+mod usage;

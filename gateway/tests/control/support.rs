@@ -1,7 +1,8 @@
 //! Packet tables in memory, and services to put into them.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +12,7 @@ use std::{
 use anyhow::{Result, bail};
 use gateway::{
     control::{self, Client, ControlSocket},
-    lifecycle::{Engine, PacketTables, ResolvedService, Site},
+    lifecycle::{Desired, Engine, PacketTables, ResolvedService, Site},
     model::{
         Backend, BackendState, Policy, Service,
         change::NewService,
@@ -149,7 +150,8 @@ impl Daemon {
         let socket = folder.path().join("gateway.sock");
         let tables = MemoryTables::default();
         let store = Store::open(folder.path()).unwrap();
-        let engine = Engine::start(site(), vec![service("file", ":80")], store, tables.clone()).unwrap();
+        let desired = Desired::merged(site(), vec![service("file", ":80")], store.load().unwrap()).unwrap();
+        let engine = Engine::start(desired, store, tables.clone()).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let bound = runtime.block_on(ControlSocket::bind(&socket)).unwrap();
         runtime.spawn(control::serve(bound, Arc::new(engine), std::future::pending()));
@@ -164,4 +166,11 @@ impl Daemon {
     pub fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
         self.runtime.block_on(answer)
     }
+}
+
+/// The `gateway` command, for the daemon behind `socket`.
+pub fn gateway(socket: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    command.env("GATEWAY_SOCKET", socket);
+    command
 }

@@ -1,0 +1,30 @@
+//! `gateway backend add`.
+
+use anyhow::Result;
+
+use super::Target;
+use crate::{
+    cli::output::print,
+    control::Client,
+    model::{self, BackendState},
+};
+
+/// Add a backend to a service; it gets new connections at once
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  gateway backend add mqtt 10.0.1.4:1883 --weight 2")]
+pub struct Add {
+    #[command(flatten)]
+    target: Target,
+    /// Share of new connections, relative to the other backends
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    weight: u16,
+}
+
+impl Add {
+    pub async fn execute(self, client: &Client) -> Result<()> {
+        let Target { service, address } = self.target;
+        let backend = model::Backend { address, weight: self.weight, state: BackendState::Active };
+        client.add_backend(&service, &backend).await?;
+        print(&format!("backend {address} added to {service}"))
+    }
+}

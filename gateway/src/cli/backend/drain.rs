@@ -1,0 +1,27 @@
+//! `gateway backend drain`.
+
+use anyhow::Result;
+
+use super::Target;
+use crate::{
+    cli::output::print,
+    control::Client,
+    model::{BackendState, change::BackendChange},
+};
+
+/// Give a backend no new connections; its open ones go on
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  gateway backend drain mqtt 10.0.1.4:1883")]
+pub struct Drain {
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Drain {
+    pub async fn execute(self, client: &Client) -> Result<()> {
+        let Target { service, address } = self.target;
+        let change = BackendChange { weight: None, state: Some(BackendState::Draining) };
+        client.set_backend(&service, address, &change).await?;
+        print(&format!("backend {address} of {service} is draining"))
+    }
+}

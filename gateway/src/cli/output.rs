@@ -1,0 +1,106 @@
+//! What commands print: tables for people, JSON for programs.
+
+use std::{
+    env,
+    io::{self, Write},
+    time::Duration,
+};
+
+use anyhow::Result;
+use comfy_table::{Attribute, Cell, Color, Table, presets};
+use serde::Serialize;
+
+use crate::model::{BackendState, flow::FlowState};
+
+/// The `--json` option of a read command.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Format {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Format {
+    /// Prints a value as JSON, or what `text` makes of it.
+    pub fn print<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
+        if self.is_json() { print(&serde_json::to_string_pretty(value)?) } else { print(&text(value)) }
+    }
+
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+}
+
+/// Prints text and ends the line.
+pub fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    write!(stdout, "{text}{end}")?;
+    stdout.flush().map_err(Into::into)
+}
+
+/// Columns of text under a header, without lines; coloured only on a terminal.
+pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    if env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        table.force_no_tty();
+    }
+    table.set_header(header.iter().map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
+    table.add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt()
+}
+
+/// A cell of plain text.
+pub fn cell(value: impl ToString) -> Cell {
+    Cell::new(value)
+}
+
+pub fn backend_state(state: BackendState) -> Cell {
+    match state {
+        BackendState::Active => Cell::new("active").fg(Color::Green),
+        BackendState::Draining => Cell::new("draining").fg(Color::Yellow),
+    }
+}
+
+pub fn flow_state(state: FlowState) -> Cell {
+    let cell = Cell::new(state);
+    if state == FlowState::Established { cell.fg(Color::Green) } else { cell }
+}
+
+/// `1h 2m 3s`.
+pub fn seconds(seconds: u64) -> String {
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
+}
+
+/// `1.5 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let power = bytes.checked_ilog2().unwrap_or(0) / 10;
+    match (power, UNITS.get(power as usize)) {
+        (1.., Some(unit)) => format!("{:.1} {unit}", bytes as f64 / 2f64.powi(10 * power as i32)),
+        _ => format!("{bytes} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_in_binary_units() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(u64::MAX), "16.0 EiB");
+    }
+
+    #[test]
+    fn table_is_plain_columns() {
+        let text = table(&["NAME", "STATE"], [vec![cell("a"), cell("x")], vec![cell("longer"), cell("y")]]);
+        assert_eq!(text, "NAME    STATE\na       x\nlonger  y");
+    }
+}

@@ -1,0 +1,46 @@
+//! `gateway run`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{ArgGroup, builder::NonEmptyStringValueParser};
+
+use crate::daemon::{self, Host, RunOptions};
+
+/// Run the daemon: attach the datapath, serve the control socket, until SIGTERM or SIGINT
+#[derive(Debug, clap::Args)]
+#[command(
+    group = ArgGroup::new("where").args(["config", "interfaces"]).required(true).multiple(true),
+    after_help = "Examples:\n  \
+        gateway run --config /etc/gateway/gateway.toml\n  \
+        gateway run --interface eth0 --interface eth1 --set-sysctls\n\n\
+        SIGHUP reloads the file. RUST_LOG sets what is logged to stderr, such as RUST_LOG=debug."
+)]
+pub struct Run {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Attach to this interface, beside those of the file (repeatable)
+    #[arg(long = "interface", value_name = "IF", value_parser = NonEmptyStringValueParser::new())]
+    interfaces: Vec<String>,
+    /// Keep what is set at run time in this folder
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Take the datapath off at the end; otherwise it goes on forwarding
+    #[arg(long)]
+    detach_on_exit: bool,
+    /// Set the sysctls that forwarding needs
+    #[arg(long)]
+    set_sysctls: bool,
+}
+
+impl Run {
+    /// Runs the daemon on the host that `host` makes of the options; `socket` wins over the file's.
+    pub fn execute<H: Host>(self, socket: Option<PathBuf>, host: impl FnOnce(&RunOptions) -> H) -> Result<()> {
+        env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+        let Self { config, interfaces, state, detach_on_exit, set_sysctls } = self;
+        let options = RunOptions { config, interfaces, socket, state, detach_on_exit, set_sysctls };
+        let host = host(&options);
+        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(daemon::run(&options, host))
+    }
+}

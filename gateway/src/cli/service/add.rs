@@ -1,0 +1,44 @@
+//! `gateway service add`.
+
+use anyhow::Result;
+use clap::ArgGroup;
+
+use super::Name;
+use crate::{
+    cli::{backend::spec, output::print, policy::PolicyOptions},
+    control::Client,
+    model::{Backend, Listen, change::NewService},
+};
+
+/// Add a service; it is kept across restarts
+#[derive(Debug, clap::Args)]
+#[command(
+    group = ArgGroup::new("where").args(["listen", "auto_port"]).required(true).multiple(true),
+    after_help = "Examples:\n  \
+        gateway service add mqtt --listen :1883 --backend 10.0.1.2:1883 --backend 10.0.1.3:1883,weight=2\n  \
+        gateway service add game --auto-port --algorithm source --idle-timeout 10m"
+)]
+pub struct Add {
+    #[command(flatten)]
+    name: Name,
+    /// Address to listen on: A:P, [V6]:P, or :P for every public address (repeatable)
+    #[arg(long, value_name = "A:P")]
+    listen: Vec<Listen>,
+    /// Listen on a free port of `[public] ports`
+    #[arg(long)]
+    auto_port: bool,
+    /// A server that takes the connections (repeatable)
+    #[arg(long = "backend", value_name = "A:P[,weight=N]", value_parser = spec::parse)]
+    backends: Vec<Backend>,
+    #[command(flatten)]
+    policy: PolicyOptions,
+}
+
+impl Add {
+    pub async fn execute(self, client: &Client) -> Result<()> {
+        let Self { name: Name { name }, listen, auto_port, backends, policy } = self;
+        let new = NewService { name, listen, auto_port, policy: policy.into(), backends };
+        let added = client.add_service(&new).await?;
+        print(&format!("service {} added: {}", added.name, added.url))
+    }
+}

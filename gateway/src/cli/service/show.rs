@@ -1,0 +1,54 @@
+//! `gateway service show`.
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use super::{Name, list::owner};
+use crate::{
+    cli::{
+        backend,
+        output::{Format, cell, table},
+    },
+    control::{Client, views::ServiceView},
+    model::Listen,
+};
+
+/// Show a service with its policy and backends
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  gateway service show mqtt")]
+pub struct Show {
+    #[command(flatten)]
+    name: Name,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Show {
+    pub async fn execute(self, client: &Client) -> Result<()> {
+        let service = client.service(&self.name.name).await?;
+        self.format.print(&service, text)
+    }
+}
+
+fn text(service: &ServiceView) -> String {
+    let policy = &service.policy;
+    let listens: Vec<String> = service.listen.iter().map(Listen::to_string).collect();
+    let facts = [
+        ("owner", owner(service.owner).to_owned()),
+        ("url", service.url.clone()),
+        ("listen", listens.join(", ")),
+        ("algorithm", name(policy.algorithm)),
+        ("idle timeout", humantime::format_duration(policy.idle_timeout).to_string()),
+        ("drain timeout", humantime::format_duration(policy.drain_timeout).to_string()),
+        ("on deadline", name(policy.on_deadline)),
+        ("no backend", name(policy.no_backend)),
+        ("unknown flow", name(policy.unknown_flow)),
+    ];
+    let facts = table(&["SERVICE", &service.name], facts.map(|(fact, value)| vec![cell(fact), cell(value)]));
+    format!("{facts}\n\n{}", backend::table_of(&service.backends))
+}
+
+/// The name of a choice, as the options and the file have it.
+fn name(choice: impl ValueEnum) -> String {
+    choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,85 @@
+//! The daemon, from start to stop.
+//!
+//! Nothing is touched before the configuration, the state store and the control socket are found good, and the
+//! services of the file and of the store found to go together. A reload that is refused leaves everything as it is.
+//! The datapath outlives the daemon unless it was asked to take it off.
+
+use std::{io::Write, sync::Arc};
+
+use anyhow::{Context, Result};
+use sd_notify::NotifyState;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    config::Config,
+    control::{self, ControlSocket},
+    lifecycle::{Desired, Engine},
+    store::Store,
+};
+
+mod host;
+mod options;
+mod reload;
+mod signals;
+
+pub use host::Host;
+pub use options::RunOptions;
+pub use signals::Signal;
+
+/// Runs the gateway on `host` until SIGTERM or SIGINT; SIGHUP reloads the file.
+pub async fn run<H: Host>(options: &RunOptions, host: H) -> Result<()> {
+    let signals = signals::listen().context("listen to signals")?;
+    serve(options, host, signals).await
+}
+
+/// Runs the gateway on `host` until [`Signal::Stop`], or until no signal can come any more.
+pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc::Receiver<Signal>) -> Result<()> {
+    let mut config = options.load()?;
+    log_warnings(&config);
+    let store = Store::open(&config.control.state)?;
+    let socket = ControlSocket::bind(&config.control.socket).await?;
+    let desired = Desired::merged(host.site(&config)?, config.services.clone(), store.load()?)?;
+
+    let tables = host.attach(&config).context("attach the datapath")?;
+    let engine = Arc::new(Engine::start(desired, store, tables)?);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = control::serve(socket, engine.clone(), async move { drop(stopped.await) });
+    let server = tokio::spawn(server);
+    announce_ready(&config, &engine.desired());
+
+    while let Some(Signal::Reload) = signals.recv().await {
+        config = reload::reload(options, config, &host, &engine);
+    }
+
+    log::info!("stopping");
+    notify(&[NotifyState::Stopping]);
+    drop(stop);
+    server.await.context("serve the control socket")?;
+    if options.detach_on_exit {
+        host.detach().context("detach the datapath")?;
+    }
+    Ok(())
+}
+
+fn announce_ready(config: &Config, desired: &Desired) {
+    let socket = config.control.socket.display();
+    let line = format!("ready: control socket {socket}, services: {}", desired.entries().len());
+    if let Err(error) = writeln!(std::io::stdout().lock(), "{line}") {
+        log::debug!("nobody reads the ready line: {error}");
+    }
+    log::info!("{line}");
+    notify(&[NotifyState::Ready]);
+}
+
+fn log_warnings(config: &Config) {
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+}
+
+/// Tells the service manager, if there is one.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        log::warn!("cannot notify the service manager: {error}");
+    }
+}
