@@ -6,6 +6,7 @@
 mod build;
 mod command;
 mod demo;
+mod fuzz;
 mod lint;
 mod privilege;
 mod run;
@@ -31,6 +32,7 @@ enum Task {
     Run(run::Run),
     Demo(demo::Demo),
     Test(test::Test),
+    Fuzz(fuzz::Fuzz),
     #[command(hide = true)]
     TestProgram(test::TestProgram),
 }
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Task::Run(task) => task.execute(),
         Task::Demo(task) => task.execute(),
         Task::Test(task) => task.execute(),
+        Task::Fuzz(task) => task.execute(),
         Task::TestProgram(task) => task.execute(),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };

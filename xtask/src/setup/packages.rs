@@ -17,19 +17,22 @@ use crate::{
 /// What a command needs beyond the toolchain of the packet programs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// Clippy for the packet programs.
+    /// Clippy for the packet programs, and what the fuzz targets are checked with.
     Lint,
+    /// The compiler of libFuzzer.
+    Fuzz,
     /// The programs with which tests and demo build networks and make traffic.
     Lab,
 }
 
 impl Need {
-    pub const ALL: [Self; 2] = [Self::Lint, Self::Lab];
+    pub const ALL: [Self; 3] = [Self::Lint, Self::Fuzz, Self::Lab];
 }
 
 /// Debian 12's compiler with the source of `core`, and the LLVM it uses.
 const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "llvm-22-dev"];
 const COMPILER_CLIPPY: &str = "rust-web-clippy";
+const CPP_COMPILER: &str = "g++";
 /// The programs of the lab, each with the package that brings it.
 const LAB: [(&str, &str); 8] = [
     ("curl", "curl"),
@@ -48,6 +51,9 @@ pub fn missing(needs: &[Need], toolchain: Option<&Toolchain>) -> Vec<String> {
     let distribution = toolchain.is_none_or(|toolchain| toolchain.compiler.toolchain == DISTRIBUTION);
     if needs.contains(&Need::Lint) && distribution && !Path::new("/usr/bin/cargo-clippy").exists() {
         packages.push(COMPILER_CLIPPY.to_owned());
+    }
+    if (needs.contains(&Need::Lint) || needs.contains(&Need::Fuzz)) && !on_path("c++") {
+        packages.push(CPP_COMPILER.to_owned());
     }
     if needs.contains(&Need::Lab) {
         packages.extend(LAB.iter().filter(|(program, _)| !on_path(program)).map(|(_, package)| (*package).to_owned()));
