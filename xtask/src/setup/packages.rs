@@ -86,7 +86,8 @@ pub fn install(packages: &[String]) -> Result<()> {
         bail!("this machine has no apt: install what Debian 12 calls {list} by hand; docs/building.md says how");
     }
     announce("Installing", &format!("Debian's packages {list}"));
-    let by_hand = || format!("as root: apt-get update && apt-get install --no-install-recommends {list}");
+    let by_hand =
+        || format!("to install by hand, as root: apt-get update && apt-get install --no-install-recommends {list}");
     apt(&["update", "--quiet=2"]).with_context(by_hand)?;
     apt(&[&["install", "--quiet", "--yes", "--no-install-recommends"][..], &strs(packages)].concat())
         .with_context(by_hand)
