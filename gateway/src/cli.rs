@@ -13,6 +13,7 @@ use crate::{config, control::Client};
 mod backend;
 mod check;
 mod completions;
+mod detach;
 mod env;
 mod exit;
 mod flows;
@@ -23,6 +24,7 @@ mod run;
 mod service;
 mod status;
 
+pub use detach::Detach;
 pub use exit::report;
 pub use run::Run;
 

@@ -15,7 +15,7 @@ pub mod views;
 pub use client::{Client, ClientError};
 pub use error::{ApiError, ErrorKind};
 pub use server::serve;
-pub use socket::ControlSocket;
+pub use socket::{ControlSocket, is_answered};
 
 /// Largest request body, in bytes; a service with 10,000 backends fits.
 const MAX_BODY: usize = 1 << 20;

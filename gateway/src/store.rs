@@ -163,6 +163,21 @@ mod tests {
     }
 
     #[test]
+    fn truncated_store_is_refused_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.write(&(0..100).map(|n| Write::Put(record(&format!("s{n}")))).collect::<Vec<_>>()).unwrap();
+        drop(store);
+        let path = folder.path().join("state.redb");
+        let whole = fs::read(&path).unwrap();
+        for length in [1, 100, 5000, whole.len() / 2] {
+            fs::write(&path, &whole[..length]).unwrap();
+            let error = Store::open(folder.path()).and_then(|store| store.load()).unwrap_err();
+            assert!(format!("{error:#}").contains("move it away"), "{length}: {error:#}");
+        }
+    }
+
+    #[test]
     fn store_of_another_schema_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();

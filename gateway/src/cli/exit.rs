@@ -6,7 +6,7 @@ use anyhow::Error;
 
 use crate::{
     config::ConfigErrors,
-    control::ClientError,
+    control::{ClientError, ErrorKind},
     lifecycle::{ChangeError, Refusal},
 };
 
@@ -31,7 +31,7 @@ fn code(error: &Error) -> u8 {
     if let Some(error) = find::<ClientError>(error) {
         error.exit_code()
     } else if let Some(refusal) = refusal(error) {
-        refusal.kind().exit_code()
+        ErrorKind::from(refusal.kind()).exit_code()
     } else if find::<Refused>(error).is_some() || find::<ConfigErrors>(error).is_some() {
         5
     } else {

@@ -34,7 +34,7 @@ pub enum Refusal {
     PortsExhausted { service: String, ports: PortRange },
 }
 
-/// What sort of refusal it is; decides the exit code and the HTTP status.
+/// What sort of refusal it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -43,16 +43,6 @@ pub enum Kind {
     OwnedByFile,
     Invalid,
     Limit,
-}
-
-impl Kind {
-    /// The exit code of a command that was refused so.
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::NotFound => 4,
-            Self::Conflict | Self::OwnedByFile | Self::Invalid | Self::Limit => 5,
-        }
-    }
 }
 
 impl Refusal {

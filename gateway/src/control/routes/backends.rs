@@ -19,8 +19,11 @@ pub async fn list<P: PacketTables>(
     State(gateway): Shared<P>,
     Arguments(query): Arguments<BackendQuery>,
 ) -> Result<Json<Vec<BackendView>>, ApiError> {
-    let services = gateway.read(move |gateway| gateway.services(query.service.as_deref())).await?;
-    Ok(Json(services.into_iter().flat_map(|service| service.backends).collect()))
+    let services = gateway.read(move |gateway| match query.service {
+        Some(name) => gateway.service(&name).map(|service| vec![service]),
+        None => gateway.services(),
+    });
+    Ok(Json(services.await?.into_iter().flat_map(|service| service.backends).collect()))
 }
 
 pub async fn of_service<P: PacketTables>(

@@ -11,12 +11,12 @@ use crate::{
         extract::{Body, Segments},
         views::{Counters, ServiceView},
     },
-    lifecycle::{Desired, PacketTables},
+    lifecycle::{Desired, Entry, PacketTables},
     model::change::{NewService, PolicyChange},
 };
 
 pub async fn list<P: PacketTables>(State(gateway): Shared<P>) -> Result<Json<Vec<ServiceView>>, ApiError> {
-    gateway.read(|gateway| gateway.services(None)).await.map(Json)
+    gateway.read(Gateway::services).await.map(Json)
 }
 
 pub async fn show<P: PacketTables>(
@@ -65,26 +65,36 @@ pub(super) fn in_force(desired: &Desired, name: &str) -> Result<ServiceView, Api
 impl<P: PacketTables> Gateway<P> {
     /// One service with its counters.
     pub(super) fn service(&self, name: &str) -> Result<ServiceView, ApiError> {
-        // A list of one: the name is in it or refused.
-        self.services(Some(name))?.pop().ok_or_else(|| ApiError::bad_request(format!("no service {name}")))
+        let desired = self.engine.desired();
+        let entry = desired.entry(name)?;
+        Ok(self.counters()?.view(&desired, entry))
     }
 
-    /// Every service, or the one that is named, with counters.
-    pub(super) fn services(&self, only: Option<&str>) -> Result<Vec<ServiceView>, ApiError> {
-        let desired = self.engine.desired();
-        let wanted = match only {
-            Some(name) => vec![desired.entry(name)?],
-            None => desired.entries().collect(),
-        };
-        let counters = self.engine.backend_counters()?;
-        let counters: HashMap<(&str, SocketAddr), Counters> =
-            counters.iter().map(|row| ((row.service.as_str(), row.backend), row.into())).collect();
-        let view = |entry: &crate::lifecycle::Entry| {
-            let name = entry.service().name.as_str();
-            ServiceView::new(desired.site(), entry, |backend| {
-                Some(counters.get(&(name, backend)).copied().unwrap_or_default())
-            })
-        };
-        Ok(wanted.into_iter().map(view).collect())
+    /// Every service with its counters.
+    pub(super) fn services(&self) -> Result<Vec<ServiceView>, ApiError> {
+        let (desired, counters) = (self.engine.desired(), self.counters()?);
+        Ok(desired.entries().map(|entry| counters.view(&desired, entry)).collect())
+    }
+
+    fn counters(&self) -> Result<CounterIndex, ApiError> {
+        let mut index = CounterIndex::default();
+        for row in self.engine.backend_counters()? {
+            let counters = Counters::from(&row);
+            index.0.entry(row.service).or_default().insert(row.backend, counters);
+        }
+        Ok(index)
+    }
+}
+
+/// Counters by service and backend.
+#[derive(Default)]
+struct CounterIndex(HashMap<String, HashMap<SocketAddr, Counters>>);
+
+impl CounterIndex {
+    /// A service whose backends have the counters found, or none yet.
+    fn view(&self, desired: &Desired, entry: &Entry) -> ServiceView {
+        let of_service = self.0.get(&entry.service().name);
+        let of_backend = |backend| of_service.and_then(|counters| counters.get(&backend)).copied();
+        ServiceView::new(desired.site(), entry, |backend| Some(of_backend(backend).unwrap_or_default()))
     }
 }
