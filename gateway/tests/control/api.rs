@@ -145,3 +145,23 @@ fn of_concurrent_claims_to_one_listen_one_wins() {
     let added = daemon.wait(futures_util::future::join_all((0..10).map(add)));
     assert_eq!(added.into_iter().filter(Result::is_ok).count(), 1);
 }
+
+#[test]
+fn change_among_a_hundred_backends_is_in_force_within_ten_milliseconds() {
+    let daemon = Daemon::start();
+    let client = daemon.client();
+    let backends = (1..=100).map(|n| backend(&format!("10.0.1.{n}:80"))).collect();
+    daemon.wait(client.add_service(&NewService { backends, ..new_service("wide", ":81") })).unwrap();
+    let address = "10.0.1.50:80".parse().unwrap();
+    let mut times: Vec<std::time::Duration> = (1..=21)
+        .map(|weight| {
+            let change = BackendChange { weight: Some(weight), state: None };
+            let started = std::time::Instant::now();
+            daemon.wait(client.set_backend("wide", address, &change)).unwrap();
+            daemon.tables.last_applied().duration_since(started)
+        })
+        .collect();
+    times.sort();
+    println!("median {:?}, longest {:?}", times[10], times[20]);
+    assert!(times[10].as_millis() < 10, "median {:?}", times[10]);
+}

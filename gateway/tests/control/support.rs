@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use anyhow::{Result, bail};
@@ -30,6 +31,7 @@ pub struct MemoryTables(Arc<Memory>);
 #[derive(Debug, Default)]
 struct Memory {
     services: Mutex<Vec<Arc<ResolvedService>>>,
+    last_applied: Mutex<Option<Instant>>,
     fails_once: AtomicBool,
     flows: Mutex<Vec<Flow>>,
 }
@@ -38,6 +40,11 @@ impl MemoryTables {
     /// Names of the services in force.
     pub fn names(&self) -> Vec<String> {
         self.0.services.lock().unwrap().iter().map(|resolved| resolved.service.name.clone()).collect()
+    }
+
+    /// When services were put in force for the last time.
+    pub fn last_applied(&self) -> Instant {
+        self.0.last_applied.lock().unwrap().unwrap()
     }
 
     /// The next change will fail half-way.
@@ -60,6 +67,7 @@ impl PacketTables for MemoryTables {
     fn apply(&mut self, services: &[Arc<ResolvedService>]) -> Result<()> {
         // A failing table is left half-written, as a real one may be.
         *self.0.services.lock().unwrap() = services.to_vec();
+        *self.0.last_applied.lock().unwrap() = Some(Instant::now());
         if self.0.fails_once.swap(false, Ordering::Relaxed) {
             bail!("no space left");
         }
