@@ -27,7 +27,7 @@ pub struct Host {
 }
 
 impl Host {
-    pub fn ip(&self, family: Family) -> IpAddr {
+    pub fn address(&self, family: Family) -> IpAddr {
         match family {
             Family::V4 => self.v4.into(),
             Family::V6 => self.v6.into(),
@@ -35,7 +35,7 @@ impl Host {
     }
 
     pub fn at(&self, family: Family, port: u16) -> SocketAddr {
-        SocketAddr::new(self.ip(family), port)
+        SocketAddr::new(self.address(family), port)
     }
 }
 

@@ -15,6 +15,7 @@ pub mod link;
 pub mod namespace;
 pub mod packets;
 pub mod process;
+pub mod scenario;
 pub mod topology;
 pub mod traffic;
 

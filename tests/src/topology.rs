@@ -24,7 +24,7 @@ pub enum ClientSide {
     Direct,
     /// On the same segment, tagged with this VLAN.
     Vlan(u16),
-    /// Behind a router ([`Lab::client_router`]).
+    /// Behind two routers ([`Lab::client_routers`]).
     Routed,
 }
 
@@ -35,7 +35,7 @@ pub enum BackendSide {
     Segment,
     /// Hosts on that segment, tagged with this VLAN.
     Vlan(u16),
-    /// Hosts behind a router on that segment ([`Lab::backend_router`]).
+    /// Hosts behind two routers on that segment ([`Lab::backend_routers`]).
     Routed,
     /// Hosts on the clients' segment: the front server has one network card.
     OneArm,
@@ -105,8 +105,10 @@ pub struct Lab {
     pub client: Host,
     pub front: Front,
     pub backends: Vec<Host>,
-    pub client_router: Option<Namespace>,
-    pub backend_router: Option<Namespace>,
+    /// From the front server outwards, connected `eth1` to `eth0`.
+    pub client_routers: Vec<Namespace>,
+    /// From the front server inwards, connected `eth1` to `eth0`.
+    pub backend_routers: Vec<Namespace>,
     switches: Vec<Namespace>,
     // After the namespaces, whose programs write into it.
     files: Files,
@@ -133,6 +135,14 @@ impl Lab {
         self.switches.iter().find(|switch| switch.name() == name).unwrap_or_else(|| panic!("no switch {role}"))
     }
 
+    /// Sets the MTU of the link between two routers, which neither end of a connection sees.
+    #[track_caller]
+    pub fn narrow(&self, routers: &[Namespace], mtu: u16) {
+        let [near, far] = routers else { panic!("{:?} has no such routers", self.topology) };
+        near.ip(&[format!("link set eth1 mtu {mtu}")]);
+        far.ip(&[format!("link set eth0 mtu {mtu}")]);
+    }
+
     fn wire(topology: Topology) -> Self {
         let id = LabId::new();
         let files = Files::new(id);
@@ -155,8 +165,8 @@ impl Lab {
             client,
             front,
             backends: Vec::new(),
-            client_router: None,
-            backend_router: None,
+            client_routers: Vec::new(),
+            backend_routers: Vec::new(),
             switches: Vec::new(),
             files,
         };
@@ -170,7 +180,7 @@ impl Lab {
     fn wait_for_links(&self) {
         let pairs = self.backends.iter().chain([&self.client]);
         for (host, family) in pairs.flat_map(|host| Family::ALL.map(|family| (host, family))) {
-            let address = host.ip(family).to_string();
+            let address = host.address(family).to_string();
             eventually(Duration::from_secs(10), || {
                 let ping = self.front.output("ping", &["-n", "-q", "-c1", "-W1", &address]);
                 if ping.code == Some(0) { Ok(()) } else { Err(format!("{} does not answer: {ping:?}", host.name())) }

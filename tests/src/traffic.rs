@@ -8,12 +8,14 @@ use std::time::Duration;
 pub mod churn;
 pub mod client;
 pub mod crowd;
+pub mod heartbeat;
 pub mod http;
 pub mod payload;
 pub mod server;
 
 pub use churn::{Churn, Tally};
 pub use client::Failure;
+pub use heartbeat::Heartbeat;
 pub use server::{Behaviour, Server};
 
 /// How long a read, write or connect may take before it counts as failed.

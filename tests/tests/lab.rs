@@ -200,9 +200,9 @@ fn what_a_killed_test_left_is_swept() {
     victim.wait_for_output("built ", Duration::from_secs(20));
     let output = victim.stdout();
     let id: LabId = output.split("built ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+    let used = leftovers_of(id);
+    assert!(used.iter().any(|thing| thing.starts_with("process")), "{used:?}");
     drop(victim);
-    let left = leftovers_of(id);
-    assert!(left.iter().any(|thing| thing.starts_with("namespace")), "{left:?}");
     sweep();
     assert_eq!(leftovers_of(id), Vec::<String>::new());
 }

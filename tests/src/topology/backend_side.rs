@@ -15,7 +15,8 @@ struct Subnet {
 }
 
 const SEGMENT: Subnet = Subnet { v4: 0, v6: 0 };
-const BEHIND_ROUTER: Subnet = Subnet { v4: 1, v6: 1 };
+const BEHIND_ROUTERS: Subnet = Subnet { v4: 1, v6: 1 };
+const BETWEEN_ROUTERS: Subnet = Subnet { v4: 250, v6: 250 };
 const BRIDGE: Subnet = Subnet { v4: 2, v6: 2 };
 const FIRST_VETH: u8 = 3;
 
@@ -34,6 +35,14 @@ impl Subnet {
 
     fn route_through(self, namespace: &Namespace, host: u8) {
         link::default_route(namespace, &self.v4(host).to_string(), &self.v6(host).to_string());
+    }
+
+    /// Adds the route to this network through host number `host` of the network `via`.
+    fn add_route(self, namespace: &Namespace, via: Self, host: u8) {
+        namespace.ip(&[
+            format!("route add {}/24 via {}", self.v4(0), via.v4(host)),
+            format!("route add {}/64 via {}", self.v6(0), via.v6(host)),
+        ]);
     }
 
     fn host(self, lab: &Lab, index: usize) -> Host {
@@ -56,7 +65,7 @@ pub(super) fn wire(lab: &mut Lab, side: BackendSide, count: usize) {
     match side {
         BackendSide::Segment => wire_segment(lab, count),
         BackendSide::Vlan(id) => wire_vlan(lab, count, id),
-        BackendSide::Routed => wire_router(lab, count),
+        BackendSide::Routed => wire_routers(lab, count),
         BackendSide::OneArm => wire_one_arm(lab, count),
         BackendSide::Bridge => wire_bridge(lab, count),
         BackendSide::Veth => wire_veths(lab, count),
@@ -85,24 +94,30 @@ fn wire_vlan(lab: &mut Lab, count: usize, id: u16) {
     lab.switches.push(switch);
 }
 
-fn wire_router(lab: &mut Lab, count: usize) {
+/// Two routers: neither front server nor backends see the MTU of the link between them.
+fn wire_routers(lab: &mut Lab, count: usize) {
     const ROUTER: u8 = 254;
+    const FAR: u8 = 2;
     let to_front = second_card(lab);
     SEGMENT.assign(&lab.front, "eth1", 1);
-    let router = Namespace::new(lab.id(), "router");
-    link::forward(&router);
-    plug(&to_front, &router, "eth0", "router");
-    SEGMENT.assign(&router, "eth0", ROUTER);
-    SEGMENT.route_through(&router, 1);
+    let [near, far] = ["router0", "router1"].map(|role| Namespace::new(lab.id(), role));
+    link::forward(&near);
+    link::forward(&far);
+    plug(&to_front, &near, "eth0", "router");
+    SEGMENT.assign(&near, "eth0", ROUTER);
+    SEGMENT.route_through(&near, 1);
+    link::connect((&near, "eth1"), (&far, "eth0"));
+    BETWEEN_ROUTERS.assign(&near, "eth1", 1);
+    BETWEEN_ROUTERS.assign(&far, "eth0", FAR);
+    BETWEEN_ROUTERS.route_through(&far, 1);
     let to_backends = switch(lab, "lan2");
-    plug(&to_backends, &router, "eth1", "router");
-    BEHIND_ROUTER.assign(&router, "eth1", 1);
-    let (v4, v6) = (BEHIND_ROUTER.v4(0), BEHIND_ROUTER.v6(0));
-    let (via_v4, via_v6) = (SEGMENT.v4(ROUTER), SEGMENT.v6(ROUTER));
-    lab.front.ip(&[format!("route add {v4}/24 via {via_v4}"), format!("route add {v6}/64 via {via_v6}")]);
-    join(lab, &to_backends, BEHIND_ROUTER, count);
+    plug(&to_backends, &far, "eth1", "router");
+    BEHIND_ROUTERS.assign(&far, "eth1", 1);
+    BEHIND_ROUTERS.add_route(&lab.front, SEGMENT, ROUTER);
+    BEHIND_ROUTERS.add_route(&near, BETWEEN_ROUTERS, FAR);
+    join(lab, &to_backends, BEHIND_ROUTERS, count);
     lab.switches.extend([to_front, to_backends]);
-    lab.backend_router = Some(router);
+    lab.backend_routers = vec![near, far];
 }
 
 fn wire_one_arm(lab: &mut Lab, count: usize) {

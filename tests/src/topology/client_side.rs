@@ -23,25 +23,32 @@ pub(super) fn wire(lab: &mut Lab, side: ClientSide) {
             link::assign(&lab.client, &device, "203.0.113.2/24", "2001:db8:1::2/64");
             link::default_route(&lab.client, "203.0.113.10", "2001:db8:1::10");
         }
-        ClientSide::Routed => wire_router(lab, &switch),
+        ClientSide::Routed => wire_routers(lab, &switch),
     }
     lab.switches.push(switch);
 }
 
-fn wire_router(lab: &mut Lab, switch: &Namespace) {
-    let router = Namespace::new(lab.id(), "internet");
-    link::forward(&router);
-    plug(switch, &router, "eth0", "router");
-    link::connect((&router, "eth1"), (&lab.client, "eth0"));
+/// Two routers: neither client nor front server sees the MTU of the link between them.
+fn wire_routers(lab: &mut Lab, switch: &Namespace) {
+    let [near, far] = ["internet0", "internet1"].map(|role| Namespace::new(lab.id(), role));
+    link::forward(&near);
+    link::forward(&far);
+    plug(switch, &near, "eth0", "router");
+    link::connect((&near, "eth1"), (&far, "eth0"));
+    link::connect((&far, "eth1"), (&lab.client, "eth0"));
     assign_public(lab, "eth0");
-    link::assign(&router, "eth0", "203.0.113.1/24", "2001:db8:1::1/64");
-    link::assign(&router, "eth1", "198.51.100.1/24", "2001:db8:2::1/64");
+    link::assign(&near, "eth0", "203.0.113.1/24", "2001:db8:1::1/64");
+    link::assign(&near, "eth1", "192.0.2.1/24", "2001:db8:3::1/64");
+    link::assign(&far, "eth0", "192.0.2.2/24", "2001:db8:3::2/64");
+    link::assign(&far, "eth1", "198.51.100.1/24", "2001:db8:2::1/64");
     link::assign(&lab.client, "eth0", "198.51.100.2/24", "2001:db8:2::2/64");
     link::default_route(&lab.front, "203.0.113.1", "2001:db8:1::1");
+    near.ip(&["route add 198.51.100.0/24 via 192.0.2.2", "route add 2001:db8:2::/64 via 2001:db8:3::2"]);
+    link::default_route(&far, "192.0.2.1", "2001:db8:3::1");
     link::default_route(&lab.client, "198.51.100.1", "2001:db8:2::1");
     lab.client.v4 = "198.51.100.2".parse().expect("an address");
     lab.client.v6 = "2001:db8:2::2".parse().expect("an address");
-    lab.client_router = Some(router);
+    lab.client_routers = vec![near, far];
 }
 
 fn assign_public(lab: &Lab, device: &str) {

@@ -50,6 +50,7 @@ pub struct Server {
 struct Shared {
     accepted: AtomicUsize,
     resets_seen: AtomicUsize,
+    peers: Mutex<Vec<SocketAddr>>,
     open: Mutex<Vec<Weak<TcpStream>>>,
 }
 
@@ -73,6 +74,11 @@ impl Server {
     /// Connections accepted since the start.
     pub fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::Relaxed)
+    }
+
+    /// The other end of each connection, as the server sees it, in order.
+    pub fn peers(&self) -> Vec<SocketAddr> {
+        self.shared.peers.lock().unwrap().clone()
     }
 
     /// Connections that ended by a RST from the other side.
@@ -121,7 +127,9 @@ fn listen(port: u16) -> io::Result<Socket> {
 }
 
 fn accept_all(listener: &Socket, shared: &Arc<Shared>, behaviour: &Behaviour) {
-    while let Ok((socket, _)) = listener.accept() {
+    while let Ok((socket, peer)) = listener.accept() {
+        let peer = peer.as_socket().expect("TCP peers have addresses");
+        shared.peers.lock().unwrap().push(SocketAddr::new(peer.ip().to_canonical(), peer.port()));
         shared.accepted.fetch_add(1, Ordering::Relaxed);
         let stream = Arc::new(TcpStream::from(socket));
         let mut open = shared.open.lock().unwrap();
