@@ -41,7 +41,7 @@ impl<'lab> Gateway<'lab> {
         let mut run = command(lab);
         run.args(["run", "--config"]).arg(config_path(lab)).args(arguments);
         let mut process = Process::start(&mut run);
-        process.wait_for_output("ready", START_TIMEOUT);
+        process.wait_for_line("ready", START_TIMEOUT);
         Self { lab, process, leaves_datapath: false }
     }
 

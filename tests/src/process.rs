@@ -82,15 +82,16 @@ impl Process {
         self.stderr.lock().unwrap().clone()
     }
 
-    /// Waits until `text` appears in the program's output.
+    /// Waits until the program has written a line that begins with `text` to standard output.
     #[track_caller]
-    pub fn wait_for_output(&mut self, text: &str, timeout: Duration) {
+    pub fn wait_for_line(&mut self, text: &str, timeout: Duration) {
         eventually(timeout, || {
-            if self.stdout().contains(text) || self.stderr().contains(text) {
+            if self.stdout().lines().any(|line| line.starts_with(text)) {
                 return Ok(());
             }
             if let Some(status) = self.exit_status() {
-                panic!("{} ended ({status}) without {text:?}:\n{}{}", self.name, self.stdout(), self.stderr());
+                self.read_to_end();
+                panic!("{} ended ({status}) before {text:?}:\n{}{}", self.name, self.stdout(), self.stderr());
             }
             Err(format!("{} has not said {text:?}:\n{}{}", self.name, self.stdout(), self.stderr()))
         });

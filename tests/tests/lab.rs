@@ -185,7 +185,7 @@ fn build_a_lab_and_wait_to_be_killed() {
     if std::env::var_os(BUILD_AND_WAIT).is_some() {
         let lab = Topology::two_arm(1).build();
         let _sleeper = lab.client.start("sleep", &["1000"]);
-        println!("built {}", lab.id());
+        println!("\nbuilt {}", lab.id());
         std::thread::sleep(Duration::from_secs(100));
     }
 }
@@ -197,7 +197,7 @@ fn what_a_killed_test_left_is_swept() {
             .args(["--ignored", "--exact", "--nocapture", "build_a_lab_and_wait_to_be_killed"])
             .env(BUILD_AND_WAIT, "1"),
     );
-    victim.wait_for_output("built ", Duration::from_secs(20));
+    victim.wait_for_line("built ", Duration::from_secs(20));
     let output = victim.stdout();
     let id: LabId = output.split("built ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
     let used = leftovers_of(id);

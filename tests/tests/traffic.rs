@@ -57,7 +57,7 @@ fn iperf3_runs_both_ways_at_once() {
         let lab = Topology::two_arm(1).build();
         let mut server =
             lab.backends[0].start("iperf3", &["-s", "-1", "--forceflush", "-p", &BACKEND_PORT.to_string()]);
-        server.wait_for_output("listening", Duration::from_secs(5));
+        server.wait_for_line("Server listening", Duration::from_secs(5));
         let _gateway = Gateway::start(&lab, &config(&lab, mode));
         let (to, port) = (lab.front.at(family, PORT).ip().to_string(), PORT.to_string());
         let arguments = ["-c", &to, "-p", &port, "-t", "1", "-P", "4", "--bidir", "--json"];

@@ -38,7 +38,8 @@ impl ServiceConfig {
             name: name.to_owned(),
             listen: vec![listen.to_string()],
             backends: backends.iter().map(|address| (*address, 1)).collect(),
-            keys: Vec::new(),
+            // Backends take part at once: no test of the packet path waits for a probe.
+            keys: vec!["health = { kind = \"none\" }".to_owned()],
         }
     }
 
@@ -68,9 +69,10 @@ impl ServiceConfig {
 
     fn write(&self, toml: &mut String) {
         let Self { name, listen, backends, keys } = self;
-        writeln!(toml, "\n[[service]]\nname = {name:?}\nlisten = {listen:?}\n{}", keys.join("\n")).expect(IN_MEMORY);
-        // Backends take part at once: no test of the packet path waits for a probe.
-        writeln!(toml, "health = {{ kind = \"none\" }}").expect(IN_MEMORY);
+        writeln!(toml, "\n[[service]]\nname = {name:?}\nlisten = {listen:?}").expect(IN_MEMORY);
+        for key in keys {
+            writeln!(toml, "{key}").expect(IN_MEMORY);
+        }
         for (address, weight) in backends {
             writeln!(toml, "[[service.backend]]\naddress = \"{address}\"\nweight = {weight}").expect(IN_MEMORY);
         }
