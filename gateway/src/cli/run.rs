@@ -44,3 +44,40 @@ impl Run {
         tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(daemon::run(&options, host))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Parser, error::ErrorKind};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: Run,
+    }
+
+    fn parse(line: &str) -> Result<Run, ErrorKind> {
+        let words = std::iter::once("run").chain(line.split_whitespace());
+        Line::try_parse_from(words).map(|line| line.run).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn file_and_flags_go_together() {
+        let run = parse("--config a.toml --interface eth0 --interface eth1 --detach-on-exit --set-sysctls").unwrap();
+        assert_eq!(run.config, Some("a.toml".into()));
+        assert_eq!(run.interfaces, ["eth0", "eth1"]);
+        assert!(run.detach_on_exit && run.set_sysctls);
+    }
+
+    #[test]
+    fn wrong_lines_are_refused() {
+        assert_eq!(parse("").unwrap_err(), ErrorKind::MissingRequiredArgument);
+        assert_eq!(parse("--set-sysctls").unwrap_err(), ErrorKind::MissingRequiredArgument);
+        assert_eq!(parse("--config").unwrap_err(), ErrorKind::InvalidValue);
+        assert_eq!(parse("--config a --config b").unwrap_err(), ErrorKind::ArgumentConflict);
+        assert_eq!(parse("--interface=").unwrap_err(), ErrorKind::InvalidValue);
+        assert_eq!(parse("a.toml").unwrap_err(), ErrorKind::UnknownArgument);
+        assert_eq!(parse("--config a --detach-on-exit=yes").unwrap_err(), ErrorKind::TooManyValues);
+    }
+}

@@ -56,9 +56,13 @@ struct Running {
 impl Running {
     /// Starts with a service `web` in the file, and waits until the socket answers.
     async fn start(detach_on_exit: bool) -> Self {
+        Self::start_with(&service("web", 80), detach_on_exit).await
+    }
+
+    async fn start_with(text: &str, detach_on_exit: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gateway.toml");
-        fs::write(&file, service("web", 80)).unwrap();
+        fs::write(&file, text).unwrap();
         let options = RunOptions {
             config: Some(file),
             socket: Some(folder.path().join("gateway.sock")),
@@ -190,4 +194,18 @@ async fn bad_configuration_touches_nothing() {
     let error = daemon::serve(&options, MemoryHost::default(), receiver).await.unwrap_err();
     assert!(error.to_string().contains("gateway.toml:2:"), "{error}");
     assert!(!folder.path().join("state").exists() && !folder.path().join("gateway.sock").exists());
+}
+
+#[tokio::test]
+async fn thousand_services_are_loaded_within_two_seconds() {
+    let backends: String = (1..=10).map(|n| format!("[[service.backend]]\naddress = \"10.0.1.{n}:80\"\n")).collect();
+    let service = |n: usize| format!("[[service]]\nname = \"s{n}\"\nlisten = \":{}\"\n{backends}", 1000 + n);
+    let text: String = (0..1000).map(service).collect();
+    let started = std::time::Instant::now();
+    let running = Running::start_with(&text, false).await;
+    let loaded = started.elapsed();
+    assert_eq!(running.client().services().await.unwrap().len(), 1000);
+    println!("loaded in {loaded:?}");
+    assert!(loaded < Duration::from_secs(2), "loaded in {loaded:?}");
+    running.stop().await;
 }
