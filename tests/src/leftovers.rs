@@ -46,6 +46,13 @@ pub fn sweep() {
     }
 }
 
+/// Removes every lab of this process. For a process that is about to end without dropping them.
+pub fn remove_own() {
+    for (_, thing) in all().into_iter().filter(|(owner, _)| owner.process == std::process::id()) {
+        thing.remove();
+    }
+}
+
 enum Thing {
     Namespace(String),
     Directory(PathBuf),
