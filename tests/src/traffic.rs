@@ -13,7 +13,7 @@ pub mod http;
 pub mod payload;
 pub mod server;
 
-pub use churn::{Churn, Tally};
+pub use churn::{Churn, FirstToClose, Tally};
 pub use client::Failure;
 pub use heartbeat::Heartbeat;
 pub use server::{Behaviour, Server};

@@ -6,7 +6,7 @@ use gateway_tests::{
     BackendSide, Family, Gateway, Lab, Mode, Topology, eventually,
     scenario::{BACKEND_PORT, PORT, cases, config, numbered_servers, servers},
     traffic::{
-        Behaviour, Churn, Failure, Server,
+        Behaviour, Churn, Failure, FirstToClose, Server,
         client::{self, reset_on_close},
         crowd,
         http::HttpServer,
@@ -103,6 +103,20 @@ fn a_minute_of_churn_has_no_failure() {
 #[test]
 fn churn_to_containers_has_no_failure() {
     survives_churn(Topology::new(BackendSide::Bridge, 3), Mode::Tc, Family::V6, 400, Duration::from_secs(10));
+}
+
+#[test]
+fn churn_of_servers_that_close_first_has_no_failure() {
+    for (mode, family) in [(Mode::XdpNative, Family::V6), (Mode::Tc, Family::V4)] {
+        let lab = Topology::two_arm(1).build();
+        let _servers = servers(&lab, &Behaviour::IdentifyAndClose("0".to_owned()));
+        let _gateway = Gateway::start(&lab, &config(&lab, mode));
+        let to = lab.front.at(family, PORT);
+        let churn = Churn::start_closing(&lab.client, to, 400, FirstToClose::Server);
+        let tally = churn.run_for(Duration::from_secs(5));
+        assert_eq!(tally.failed(), 0, "{mode:?} {family:?}: {tally:?}");
+        assert!(tally.served() > 1_000, "{mode:?} {family:?}: {tally:?}");
+    }
 }
 
 #[test]

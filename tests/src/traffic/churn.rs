@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::Read,
     net::SocketAddr,
     sync::{
         Arc,
@@ -15,6 +16,15 @@ use super::client::{self, Failure};
 use crate::Namespace;
 
 const WORKERS: u32 = 4;
+
+/// Which side ends a connection, and so keeps it in TIME-WAIT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstToClose {
+    /// Of an [`Identify`](super::Behaviour::Identify) server.
+    Client,
+    /// An [`IdentifyAndClose`](super::Behaviour::IdentifyAndClose) server.
+    Server,
+}
 
 /// What came of the connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,8 +61,7 @@ impl Tally {
     }
 }
 
-/// A load of short connections to [`Identify`](super::Behaviour::Identify) servers: connect, read the name, a
-/// verified exchange, close.
+/// A load of short connections: connect, read the server's name, a verified exchange, close.
 #[derive(Debug)]
 pub struct Churn {
     stop: Arc<AtomicBool>,
@@ -63,11 +72,17 @@ impl Churn {
     /// Starts `per_second` connections a second from `namespace`.
     #[track_caller]
     pub fn start(namespace: &Namespace, to: SocketAddr, per_second: u32) -> Self {
+        Self::start_closing(namespace, to, per_second, FirstToClose::Client)
+    }
+
+    /// Starts the load with a choice of who closes.
+    #[track_caller]
+    pub fn start_closing(namespace: &Namespace, to: SocketAddr, per_second: u32, first: FirstToClose) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let interval = Duration::from_secs(1) * WORKERS / per_second;
         let start = |_| {
             let stop = Arc::clone(&stop);
-            namespace.spawn(move || work(&stop, to, interval))
+            namespace.spawn(move || work(&stop, to, interval, first))
         };
         Self { workers: (0..WORKERS).map(start).collect(), stop }
     }
@@ -97,23 +112,26 @@ impl Drop for Churn {
     }
 }
 
-fn work(stop: &AtomicBool, to: SocketAddr, interval: Duration) -> Tally {
+fn work(stop: &AtomicBool, to: SocketAddr, interval: Duration, first: FirstToClose) -> Tally {
     let mut tally = Tally::default();
     let mut next = Instant::now();
     for seed in 0.. {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        tally.add(one_connection(to, seed));
+        tally.add(one_connection(to, seed, first));
         next += interval;
         thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     tally
 }
 
-fn one_connection(to: SocketAddr, seed: u64) -> Result<String, Failure> {
-    let stream = client::connect_here(to)?;
+fn one_connection(to: SocketAddr, seed: u64, first: FirstToClose) -> Result<String, Failure> {
+    let mut stream = client::connect_here(to)?;
     let server = client::read_identity(&stream)?;
     client::exchange_short(&stream, seed)?;
+    if first == FirstToClose::Server && stream.read(&mut [0])? != 0 {
+        return Err(Failure::WrongBytes);
+    }
     Ok(server)
 }

@@ -85,13 +85,16 @@ pub fn exchange(stream: &TcpStream, seed: u64, length: usize) -> Result<(), Fail
     if received == expected { Ok(()) } else { Err(Failure::WrongBytes) }
 }
 
+/// Bytes each way of a short exchange.
+pub const SHORT_EXCHANGE: usize = 64;
+
 /// A small exchange, from the calling thread alone.
 ///
 /// # Errors
 /// How the exchange failed.
 pub fn exchange_short(mut stream: &TcpStream, seed: u64) -> Result<(), Failure> {
-    let expected = payload::bytes(seed, 64);
-    let mut received = [0; 64];
+    let expected = payload::bytes(seed, SHORT_EXCHANGE);
+    let mut received = [0; SHORT_EXCHANGE];
     stream.write_all(&expected)?;
     stream.read_exact(&mut received)?;
     if received[..] == expected[..] { Ok(()) } else { Err(Failure::WrongBytes) }

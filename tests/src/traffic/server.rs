@@ -13,7 +13,7 @@ use std::{
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::payload;
+use super::{client::SHORT_EXCHANGE, payload};
 use crate::Namespace;
 
 /// Idle connections are part of the tests; a server gives up only after this.
@@ -27,6 +27,8 @@ pub enum Behaviour {
     Echo,
     /// Says its name and a line feed before the client says anything, then echoes.
     Identify(String),
+    /// Says its name, echoes the first bytes that come, and closes before the client does.
+    IdentifyAndClose(String),
     /// Sends this many bytes of the stream of `seed`, then closes.
     Download { seed: u64, length: usize },
     /// Reads to the client's FIN, then answers with the number of bytes and their digest: only possible where
@@ -157,6 +159,12 @@ fn serve(mut stream: &TcpStream, behaviour: &Behaviour) -> io::Result<()> {
         Behaviour::Identify(name) => {
             stream.write_all(format!("{name}\n").as_bytes())?;
             echo(stream)
+        }
+        Behaviour::IdentifyAndClose(name) => {
+            stream.write_all(format!("{name}\n").as_bytes())?;
+            let mut exchange = [0; SHORT_EXCHANGE];
+            stream.read_exact(&mut exchange)?;
+            stream.write_all(&exchange)
         }
         Behaviour::Download { seed, length } => payload::send(&mut stream, *seed, *length).map(drop),
         Behaviour::Digest => {
