@@ -6,12 +6,14 @@
 
 mod counters;
 mod flow;
+#[cfg(feature = "aya")]
+mod pod;
 mod service;
 mod settings;
 mod tuple;
 
 pub use counters::{BackendCounters, Traffic};
-pub use flow::{Direction, Flow, Hop, Seen};
+pub use flow::{Direction, Egress, Flow, Hop, Scratch, Seen};
 pub use service::{Algorithm, Answer, Backend, Link, MAX_WEIGHT, Service, ServiceKey, Slot};
 pub use settings::{MAX_SNAT, Settings, TICK_SHIFT, ticks_from_secs};
 pub use tuple::{Address, Family, Port, Tuple};
@@ -22,18 +24,18 @@ pub const VERSION: u32 = 1;
 const _: () = {
     use core::mem::{offset_of, size_of};
 
-    assert!(size_of::<Tuple>() == 36);
-    assert!(size_of::<ServiceKey>() == 20);
+    assert!(size_of::<Tuple>() == 40);
+    assert!(size_of::<ServiceKey>() == 24);
     assert!(size_of::<Service>() == 16);
-    assert!(size_of::<Backend>() == 28);
+    assert!(size_of::<Backend>() == 32);
     assert!(size_of::<Slot>() == 4);
     assert!(size_of::<Link>() == 8);
-    assert!(size_of::<Hop>() == 28);
-    // The kernel's hash table element is 48 bytes of header, then the key rounded up to 8, then the value:
+    assert!(size_of::<Hop>() == 24);
+    // The kernel's hash table element is 48 bytes of header, then the key, then the value:
     // with 104 bytes of value an element is exactly three cache lines.
     assert!(size_of::<Flow>() == 104);
-    assert!(48 + size_of::<Tuple>().next_multiple_of(8) + size_of::<Flow>() == 3 * 64);
-    assert!(offset_of!(Flow, hop) == 36);
+    assert!(48 + size_of::<Tuple>() + size_of::<Flow>() == 3 * 64);
+    assert!(offset_of!(Flow, hop) == 40);
     assert!(offset_of!(Flow, bytes) == 64);
     assert!(size_of::<BackendCounters>() == 40);
     assert!(size_of::<Settings>() == 32);

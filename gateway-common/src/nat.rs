@@ -8,6 +8,7 @@ mod checksum;
 mod flow;
 mod frame;
 mod handshake;
+pub mod headers;
 mod icmp;
 mod open;
 mod parse;
@@ -19,14 +20,14 @@ mod tcp;
 pub mod timeout;
 
 pub use checksum::Delta;
-pub use frame::{Ethernet, Frame, Header};
+pub use frame::Frame;
 pub use parse::{Network, Segment};
 pub use reason::{Action, Reason, Verdict};
 pub use select::{hash_address, hash_tuple};
 pub use tables::{FlowTable, InsertError, Tables};
-pub use tcp::{Flags, State, TcpHeader, state};
+pub use tcp::{Flags, State, state};
 
-use crate::abi::{Answer, Direction, ServiceKey};
+use crate::abi::{Answer, ServiceKey};
 use parse::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP};
 
 /// Decides what becomes of the packet in `frame`, and makes it so.
@@ -42,33 +43,28 @@ fn decide<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Verdict, Rea
     match ip.protocol {
         PROTOCOL_TCP => {
             let segment = parse::segment(frame, &mut ip)?;
-            tcp_segment(frame, tables, &segment)
+            // Established flows first: they are nearly all packets.
+            match flow::established(frame, tables, &segment)? {
+                Some(verdict) => Ok(verdict),
+                None => new_to_table(frame, tables, &segment),
+            }
         }
         PROTOCOL_ICMP | PROTOCOL_ICMPV6 => icmp::error(frame, tables, &ip),
         _ => Err(Reason::NotTcp),
     }
 }
 
-/// Established flows first: they are nearly all packets.
+/// A segment of no established flow: of a handshake, the first one for a service, or none of the gateway's business.
 #[inline(always)]
-fn tcp_segment<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment) -> Result<Verdict, Reason> {
-    let opens = segment.flags.opens();
-    if let Some(entry) = tables.flows().get(segment.tuple()) {
-        let reopens = opens
-            && entry.direction == Direction::Original
-            && flow::state(tables.flows(), entry).is_none_or(State::is_finished);
-        if !reopens {
-            return flow::established(frame, tables, segment, entry);
-        }
-        open::recycle(tables, segment.tuple(), entry);
-    } else if let Some(entry) = tables.half_open().get(segment.tuple())
+fn new_to_table<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment) -> Result<Verdict, Reason> {
+    if let Some(entry) = tables.half_open().get(segment.tuple())
         && let Some(verdict) = handshake::half_open(frame, tables, segment, entry)?
     {
         return Ok(verdict);
     }
     let key = ServiceKey::new(segment.tuple().dst, segment.tuple().dst_port);
     let service = tables.service(&key).ok_or(Reason::NoService)?;
-    if opens {
+    if segment.flags.opens() {
         open::open(frame, tables, segment, service)?;
         let entry = tables.half_open().get(segment.tuple()).ok_or(Reason::OpenRace)?;
         return handshake::half_open(frame, tables, segment, entry)?.ok_or(Reason::OpenRace);

@@ -6,7 +6,9 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray},
 };
 use gateway_common::{
-    abi::{Address, Backend, BackendCounters, Flow, Link, MAX_SNAT, Service, ServiceKey, Settings, Slot, Tuple},
+    abi::{
+        Address, Backend, BackendCounters, Flow, Link, MAX_SNAT, Scratch, Service, ServiceKey, Settings, Slot, Tuple,
+    },
     nat::Reason,
 };
 
@@ -62,6 +64,10 @@ pub static LINKS: HashMap<u32, Link> = HashMap::with_max_entries(4096, 0);
 
 #[map]
 pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Work space of the program that runs on a CPU.
+#[map]
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
 /// Counts one packet.
 #[inline(always)]

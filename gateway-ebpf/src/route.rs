@@ -5,13 +5,15 @@ use core::{ffi::c_void, mem};
 use aya_ebpf::{
     bindings::{
         BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_SUCCESS,
-        BPF_FIB_LKUP_RET_UNSUPP_LWT, bpf_fib_lookup as FibLookup,
+        BPF_FIB_LKUP_RET_UNSUPP_LWT, bpf_fib_lookup as FibLookup, bpf_fib_lookup__bindgen_ty_1,
+        bpf_fib_lookup__bindgen_ty_2, bpf_fib_lookup__bindgen_ty_3, bpf_fib_lookup__bindgen_ty_4,
+        bpf_fib_lookup__bindgen_ty_5,
     },
     helpers::bpf_fib_lookup,
 };
 use gateway_common::{
-    abi::{Address, Family, Hop, Tuple},
-    nat::Reason,
+    abi::{Address, Egress, Family, Hop, Tuple},
+    nat::{Reason, headers::Mac},
 };
 
 use crate::maps::LINKS;
@@ -20,83 +22,62 @@ const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 
-/// A route to a next hop.
-pub struct Route {
-    pub hop: Hop,
-    /// The next hop's address, where its link-layer address is not known yet. The hop is not to be cached then.
-    pub unresolved: Option<Address>,
-}
-
-/// Looks up the route of a packet with `tuple` that has come in by `ingress`. `ctx` is the hook's context.
+/// Looks up the route of a packet with `tuple` that has come in by `ingress`, and leaves it in `hop`, all but its
+/// generation. `ctx` is the hook's context.
+///
+/// Returns whether the next hop's link-layer address is known. If it is not, the hop has neither MAC addresses nor
+/// an MTU, and is not to be cached.
 #[inline(never)]
-pub fn lookup(ctx: *mut c_void, ingress: u32, tuple: &Tuple, generation: u32) -> Result<Route, Reason> {
-    // SAFETY: a structure of integers, for which zero is a value.
-    let mut params: FibLookup = unsafe { mem::zeroed() };
-    let family = tuple.dst.family();
-    params.l4_protocol = IPPROTO_TCP;
-    params.sport = u16::from_ne_bytes(tuple.src_port);
-    params.dport = u16::from_ne_bytes(tuple.dst_port);
-    params.ifindex = ingress;
-    // Not 0: a length makes the helper report the route's MTU (kernel 5.13 and later).
-    params.__bindgen_anon_1.tot_len = 1;
-    match family {
-        Family::V4 => {
-            params.family = AF_INET;
-            params.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(tuple.src.v4());
-            params.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(tuple.dst.v4());
-        }
-        Family::V6 => {
-            params.family = AF_INET6;
-            params.__bindgen_anon_3.ipv6_src = words(&tuple.src);
-            params.__bindgen_anon_4.ipv6_dst = words(&tuple.dst);
-        }
-    }
+pub fn lookup(ctx: *mut c_void, ingress: u32, tuple: &Tuple, hop: &mut Hop) -> Result<bool, Reason> {
+    let (family, src, dst) = match tuple.dst.family() {
+        Family::V4 => (AF_INET, v4_words(&tuple.src), v4_words(&tuple.dst)),
+        Family::V6 => (AF_INET6, tuple.src.words(), tuple.dst.words()),
+    };
+    let mut params = Aligned(FibLookup {
+        family,
+        l4_protocol: IPPROTO_TCP,
+        sport: u16::from_ne_bytes(tuple.src_port),
+        dport: u16::from_ne_bytes(tuple.dst_port),
+        // Not 0: a length makes the helper report the route's MTU (kernel 5.13 and later).
+        __bindgen_anon_1: bpf_fib_lookup__bindgen_ty_1 { tot_len: 1 },
+        ifindex: ingress,
+        __bindgen_anon_2: bpf_fib_lookup__bindgen_ty_2 { flowinfo: 0 },
+        __bindgen_anon_3: bpf_fib_lookup__bindgen_ty_3 { ipv6_src: src },
+        __bindgen_anon_4: bpf_fib_lookup__bindgen_ty_4 { ipv6_dst: dst },
+        __bindgen_anon_5: bpf_fib_lookup__bindgen_ty_5 { tbid: 0 },
+        smac: [0; 6],
+        dmac: [0; 6],
+    });
+    let params = &mut params.0;
     // SAFETY: `ctx` is the context this program was called with, `params` a live structure of the given size.
-    let result = unsafe { bpf_fib_lookup(ctx, &mut params, mem::size_of::<FibLookup>() as i32, 0) };
-    let unresolved = match u32::try_from(result) {
-        Ok(BPF_FIB_LKUP_RET_SUCCESS) => None,
-        Ok(BPF_FIB_LKUP_RET_NO_NEIGH) => Some(next_hop(family, &params)),
+    let result = unsafe { bpf_fib_lookup(ctx, params, mem::size_of::<FibLookup>() as i32, 0) };
+    let resolved = match u32::try_from(result) {
+        Ok(BPF_FIB_LKUP_RET_SUCCESS) => true,
+        Ok(BPF_FIB_LKUP_RET_NO_NEIGH) => false,
         Ok(BPF_FIB_LKUP_RET_NOT_FWDED | BPF_FIB_LKUP_RET_FWD_DISABLED) => return Err(Reason::NotForwarded),
         Ok(BPF_FIB_LKUP_RET_UNSUPP_LWT) => return Err(Reason::RouteUnsupported),
         _ => return Err(Reason::NoRoute),
     };
-    let mut hop = Hop {
-        generation,
-        ifindex: params.ifindex,
-        dst_mac: params.dmac,
-        src_mac: params.smac,
-        vlan: 0,
-        // SAFETY: both members of the union are `u16`.
-        mtu: unsafe { params.__bindgen_anon_1.mtu_result },
-        local: 1,
-        reserved: [0; 3],
-    };
+    hop.ifindex = params.ifindex;
+    hop.dst_mac = Mac(params.dmac);
+    hop.src_mac = Mac(params.smac);
+    hop.egress = Egress::LOCAL;
+    // SAFETY: both members of the union are `u16`. Without a neighbour the MTU has not been looked up.
+    hop.mtu = if resolved { unsafe { params.__bindgen_anon_1.mtu_result } } else { u16::MAX };
     // SAFETY: the daemon replaces whole values; a mixture of two would be repaired by the next generation.
     if let Some(link) = unsafe { LINKS.get(hop.ifindex) } {
         hop.ifindex = link.device;
-        hop.vlan = link.vlan;
-        hop.local = u8::from(link.native == 0);
+        hop.egress = link.egress;
     }
-    if unresolved.is_some() {
-        // Generation 0 is never current, and the MTU has not been looked up.
-        (hop.generation, hop.mtu) = (0, u16::MAX);
-    }
-    Ok(Route { hop, unresolved })
+    Ok(resolved)
 }
 
-/// The next hop's address: the gateway's, or the destination's own on a connected network.
-#[inline(always)]
-fn next_hop(family: Family, params: &FibLookup) -> Address {
-    match family {
-        // SAFETY: an IPv4 lookup leaves the IPv4 member.
-        Family::V4 => Address::from_v4(unsafe { params.__bindgen_anon_4.ipv4_dst }.to_ne_bytes()),
-        // SAFETY: four words are sixteen bytes.
-        Family::V6 => Address(unsafe { mem::transmute::<[u32; 4], [u8; 16]>(params.__bindgen_anon_4.ipv6_dst) }),
-    }
-}
+/// The compiler may write two words at once, and the verifier wants that aligned.
+#[repr(C, align(8))]
+struct Aligned<T>(T);
 
+/// An IPv4 address is the first of the words.
 #[inline(always)]
-fn words(address: &Address) -> [u32; 4] {
-    // SAFETY: sixteen bytes are four words.
-    unsafe { mem::transmute(address.0) }
+fn v4_words(address: &Address) -> [u32; 4] {
+    [address.words()[3], 0, 0, 0]
 }

@@ -8,11 +8,11 @@ use aya_ebpf::{
     maps::{HashMap, LruHashMap},
 };
 use gateway_common::{
-    abi::{Address, Backend, BackendCounters, Flow, Service, ServiceKey, Settings, Slot, TICK_SHIFT, Tuple},
+    abi::{Address, Backend, BackendCounters, Flow, Scratch, Service, ServiceKey, Settings, Slot, TICK_SHIFT, Tuple},
     nat::{FlowTable, InsertError, Reason, Tables},
 };
 
-use crate::maps::{BACKENDS, COUNTERS, FLOWS, HALF_OPEN, OPEN_FLOWS, SERVICES, SETTINGS, SLOTS, SNAT};
+use crate::maps::{BACKENDS, COUNTERS, FLOWS, HALF_OPEN, OPEN_FLOWS, SCRATCH, SERVICES, SETTINGS, SLOTS, SNAT};
 
 const EEXIST: i32 = 17;
 
@@ -108,6 +108,14 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn backend(&self, index: u32) -> Option<&Backend> {
         BACKENDS.get(index)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "a per-CPU value: this CPU's alone")]
+    fn scratch(&self) -> Option<&mut Scratch> {
+        let scratch = SCRATCH.get_ptr_mut(0)?;
+        // SAFETY: a per-CPU value, and a program does not interrupt another on its CPU.
+        Some(unsafe { &mut *scratch })
     }
 
     #[inline(always)]

@@ -3,9 +3,11 @@
 //! A packet here is an skb: it may be a super-frame, carry an unfinished checksum, and have its VLAN tag
 //! beside it. So checksums and tags go through the kernel's helpers.
 
+use core::ptr;
+
 use aya_ebpf::{
     EbpfContext,
-    bindings::{BPF_F_PSEUDO_HDR, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_adj_room_mode, bpf_redir_neigh},
+    bindings::{BPF_F_PSEUDO_HDR, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_adj_room_mode},
     helpers::{
         bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room,
         bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop, bpf_skb_vlan_push,
@@ -14,8 +16,12 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use gateway_common::{
-    abi::{Address, Family, Hop, Tuple},
-    nat::{Action, Delta, Ethernet, Frame, Header, Reason, Tables, Verdict, process},
+    abi::{Hop, Tuple},
+    nat::{
+        Action, Delta, Frame, Reason, Tables, Verdict,
+        headers::{Bytes2, Ethernet, Header, VlanTag},
+        process,
+    },
 };
 
 use crate::{
@@ -28,12 +34,10 @@ const MAX_OFFSET: usize = 255;
 /// All headers that the core reads lie within this many bytes.
 const HEADERS: u32 = 192;
 const ETH_P_8021Q: u16 = 0x8100;
-const AF_INET: u32 = 2;
-const AF_INET6: u32 = 10;
 
 #[classifier]
 pub fn gateway_tc(ctx: TcContext) -> i32 {
-    let mut frame = TcFrame { ctx: &ctx, generation: 0, unresolved: None };
+    let mut frame = TcFrame { ctx: &ctx, generation: 0, resolved: true };
     let verdict = run(&mut frame);
     count(Hook::Tc, verdict.reason);
     match verdict.reason.action() {
@@ -42,11 +46,11 @@ pub fn gateway_tc(ctx: TcContext) -> i32 {
         Action::Drop => TC_ACT_SHOT,
         // SAFETY: no preconditions; `ctx.skb.skb` is this program's context.
         Action::Answer => unsafe { bpf_redirect((*ctx.skb.skb).ifindex, 0) as i32 },
-        Action::Forward => match frame.unresolved {
-            // SAFETY: no preconditions.
-            None => unsafe { bpf_redirect(verdict.ifindex, 0) as i32 },
-            Some(next_hop) => redirect_by_neighbour(verdict.ifindex, &next_hop),
-        },
+        // SAFETY: no preconditions.
+        Action::Forward if frame.resolved => unsafe { bpf_redirect(verdict.ifindex, 0) as i32 },
+        // The kernel finds the next hop's link-layer address and writes the Ethernet header.
+        // SAFETY: no preconditions; without parameters the next hop is that of the packet's destination.
+        Action::Forward => unsafe { bpf_redirect_neigh(verdict.ifindex, ptr::null_mut(), 0, 0) as i32 },
     }
 }
 
@@ -68,31 +72,11 @@ fn run(frame: &mut TcFrame<'_>) -> Verdict {
     }
 }
 
-/// Lets the kernel resolve the next hop and write the Ethernet header.
-#[inline(always)]
-fn redirect_by_neighbour(ifindex: u32, next_hop: &Address) -> i32 {
-    // SAFETY: a structure of integers, for which zero is a value.
-    let mut params: bpf_redir_neigh = unsafe { core::mem::zeroed() };
-    match next_hop.family() {
-        Family::V4 => {
-            params.nh_family = AF_INET;
-            params.__bindgen_anon_1.ipv4_nh = u32::from_ne_bytes(next_hop.v4());
-        }
-        Family::V6 => {
-            params.nh_family = AF_INET6;
-            // SAFETY: sixteen bytes are four words.
-            params.__bindgen_anon_1.ipv6_nh = unsafe { core::mem::transmute::<[u8; 16], [u32; 4]>(next_hop.0) };
-        }
-    }
-    // SAFETY: `params` is a live structure of the given size.
-    unsafe { bpf_redirect_neigh(ifindex, &mut params, size_of::<bpf_redir_neigh>() as i32, 0) as i32 }
-}
-
 struct TcFrame<'a> {
     ctx: &'a TcContext,
     generation: u32,
-    /// The next hop that the last route went by, where its link-layer address is not known.
-    unresolved: Option<Address>,
+    /// Whether the next hop's link-layer address is known.
+    resolved: bool,
 }
 
 impl TcFrame<'_> {
@@ -115,7 +99,8 @@ impl Frame for TcFrame<'_> {
         if start + size_of::<T>() > self.ctx.data_end() {
             return Err(Reason::Malformed);
         }
-        // SAFETY: within the linear part by the test above; a `Header` has no alignment and no invalid value.
+        // SAFETY: within the linear part by the test above; a `Header` has no invalid value. Its
+        // alignment is the kernel's care (NET_IP_ALIGN) on processors that need it, and moot on those that do not.
         // The borrow of `self` keeps a second reference, and any helper that moves the packet, away.
         Ok(unsafe { &mut *(start as *mut T) })
     }
@@ -133,12 +118,13 @@ impl Frame for TcFrame<'_> {
     }
 
     #[inline(always)]
-    fn route(&mut self, tuple: &Tuple) -> Result<Hop, Reason> {
+    fn route(&mut self, tuple: &Tuple, hop: &mut Hop) -> Result<(), Reason> {
         // SAFETY: `skb` is this program's context.
         let ingress = unsafe { (*self.ctx.skb.skb).ifindex };
-        let route = route::lookup(self.ctx.as_ptr(), ingress, tuple, self.generation)?;
-        self.unresolved = route.unresolved;
-        Ok(route.hop)
+        self.resolved = route::lookup(self.ctx.as_ptr(), ingress, tuple, hop)?;
+        // An unresolved hop is good for this packet alone: generation 0 is never current.
+        hop.generation = if self.resolved { self.generation } else { 0 };
+        Ok(())
     }
 
     #[inline(always)]
@@ -161,7 +147,7 @@ impl Frame for TcFrame<'_> {
     }
 
     #[inline(always)]
-    fn set_link_layer(&mut self, l2_len: usize, hop: &Hop, _ether_type: [u8; 2]) -> Result<(), Reason> {
+    fn set_link_layer(&mut self, l2_len: usize, hop: &Hop, _ether_type: Bytes2) -> Result<(), Reason> {
         let skb = self.ctx.skb.skb;
         // SAFETY: `skb` is this program's context; no reference into the packet is alive.
         unsafe {
@@ -172,14 +158,15 @@ impl Frame for TcFrame<'_> {
             if l2_len > Ethernet::LEN {
                 Self::checked(bpf_skb_vlan_pop(skb))?;
             }
-            if l2_len > Ethernet::LEN + Ethernet::VLAN_LEN {
+            if l2_len > Ethernet::LEN + VlanTag::LEN {
                 Self::checked(bpf_skb_vlan_pop(skb))?;
             }
-            if hop.vlan != 0 {
-                Self::checked(bpf_skb_vlan_push(skb, ETH_P_8021Q.to_be(), hop.vlan))?;
+            if hop.egress.vlan() != 0 {
+                Self::checked(bpf_skb_vlan_push(skb, ETH_P_8021Q.to_be(), hop.egress.vlan()))?;
             }
         }
-        *self.header::<[[u8; 6]; 2]>(0)? = [hop.dst_mac, hop.src_mac];
+        let ethernet = self.header::<Ethernet>(0)?;
+        (ethernet.dst, ethernet.src) = (hop.dst_mac, hop.src_mac);
         Ok(())
     }
 

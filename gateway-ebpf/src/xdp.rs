@@ -9,7 +9,11 @@ use aya_ebpf::{
 };
 use gateway_common::{
     abi::{Hop, Tuple},
-    nat::{Action, Delta, Ethernet, Frame, Header, Reason, Tables, Verdict, process},
+    nat::{
+        Action, Delta, Frame, Reason, Tables, Verdict,
+        headers::{Bytes2, Ethernet, Header, VlanTag},
+        process,
+    },
 };
 
 use crate::{
@@ -61,7 +65,8 @@ impl Frame for XdpFrame<'_> {
         if start + size_of::<T>() > self.ctx.data_end() {
             return Err(Reason::Malformed);
         }
-        // SAFETY: within the packet by the test above; a `Header` has no alignment and no invalid value. The
+        // SAFETY: within the packet by the test above; a `Header` has no invalid value. Its
+        // alignment is the kernel's care (NET_IP_ALIGN) on processors that need it, and moot on those that do not. The
         // borrow of `self` keeps a second reference, and any helper that moves the packet, away.
         Ok(unsafe { &mut *(start as *mut T) })
     }
@@ -79,16 +84,19 @@ impl Frame for XdpFrame<'_> {
     }
 
     #[inline(always)]
-    fn route(&mut self, tuple: &Tuple) -> Result<Hop, Reason> {
-        let route = route::lookup(self.ctx.as_ptr(), self.ctx.ingress_ifindex() as u32, tuple, self.generation)?;
-        // Only the kernel's stack can ask for a link-layer address.
-        if route.unresolved.is_some() { Err(Reason::HandedToTc) } else { Ok(route.hop) }
+    fn route(&mut self, tuple: &Tuple, hop: &mut Hop) -> Result<(), Reason> {
+        if !route::lookup(self.ctx.as_ptr(), self.ctx.ingress_ifindex() as u32, tuple, hop)? {
+            // Only the kernel's stack can ask for a link-layer address.
+            return Err(Reason::HandedToTc);
+        }
+        hop.generation = self.generation;
+        Ok(())
     }
 
     #[inline(always)]
     fn update_ip_checksum(&mut self, offset: usize, delta: Delta) -> Result<(), Reason> {
-        let checksum = self.header::<[u8; 2]>(offset)?;
-        *checksum = delta.apply(*checksum);
+        let checksum = self.header::<Bytes2>(offset)?;
+        checksum.0 = delta.apply(checksum.0);
         Ok(())
     }
 
@@ -98,8 +106,8 @@ impl Frame for XdpFrame<'_> {
     }
 
     #[inline(always)]
-    fn set_link_layer(&mut self, l2_len: usize, hop: &Hop, ether_type: [u8; 2]) -> Result<(), Reason> {
-        let tag_len = if hop.vlan == 0 { 0 } else { Ethernet::VLAN_LEN };
+    fn set_link_layer(&mut self, l2_len: usize, hop: &Hop, ether_type: Bytes2) -> Result<(), Reason> {
+        let tag_len = if hop.egress.vlan() == 0 { 0 } else { VlanTag::LEN };
         let new_len = Ethernet::LEN + tag_len;
         if new_len != l2_len {
             // SAFETY: `ctx` is this program's context; no reference into the packet is alive.
@@ -111,9 +119,7 @@ impl Frame for XdpFrame<'_> {
         let ether_type = if tag_len == 0 {
             ether_type
         } else {
-            let [vlan_high, vlan_low] = hop.vlan.to_be_bytes();
-            let [type_high, type_low] = ether_type;
-            *self.header(Ethernet::LEN)? = [vlan_high, vlan_low, type_high, type_low];
+            *self.header(Ethernet::LEN)? = VlanTag { tci: Bytes2(hop.egress.vlan().to_be_bytes()), ether_type };
             Ethernet::VLAN
         };
         *self.header(0)? = Ethernet { dst: hop.dst_mac, src: hop.src_mac, ether_type };

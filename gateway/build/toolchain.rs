@@ -17,10 +17,6 @@ pub const DISTRIBUTION: &str = "gateway-ebpf";
 pub const BPF_LINKER_VERSION: &str = "0.13.0";
 
 const TARGET: &str = "bpfel-unknown-none";
-/// Before this release LLVM's BPF backend splits a packet's unaligned words into single bytes.
-const FIRST_LLVM_WITH_MISALIGNED_ACCESS: u32 = 22;
-/// Where Linux lets packet programs load unaligned words (`CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS`).
-const ARCHITECTURES_WITH_MISALIGNED_ACCESS: [&str; 2] = ["x86_64", "aarch64"];
 
 /// A compiler that can build `core` for BPF.
 #[derive(Debug)]
@@ -79,7 +75,7 @@ impl Toolchain {
     }
 
     fn rustflags(&self, architecture: &str) -> Vec<String> {
-        let mut flags = vec![
+        vec![
             format!("--cfg=bpf_target_arch=\"{architecture}\""),
             "-Cdebuginfo=2".to_owned(),
             "-Clink-arg=--btf".to_owned(),
@@ -88,14 +84,7 @@ impl Toolchain {
             // BPF has no vectors: they would be spelled out over a stack that has no room for them.
             "-Cno-vectorize-loops".to_owned(),
             "-Cno-vectorize-slp".to_owned(),
-        ];
-        if self.compiler.llvm_major >= FIRST_LLVM_WITH_MISALIGNED_ACCESS
-            && ARCHITECTURES_WITH_MISALIGNED_ACCESS.contains(&architecture)
-        {
-            // rustc does not know the feature by name, and says so, but hands it to LLVM and to the linker.
-            flags.push("-Ctarget-feature=+allows-misaligned-mem-access".to_owned());
-        }
-        flags
+        ]
     }
 
     fn path(&self) -> std::ffi::OsString {

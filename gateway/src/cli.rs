@@ -8,7 +8,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{config, control::Client};
+use crate::{
+    config,
+    control::Client,
+    daemon::LinuxHost,
+    datapath::{self, Pins},
+};
 
 mod backend;
 mod check;
@@ -19,6 +24,7 @@ mod exit;
 mod flows;
 mod man;
 mod output;
+mod pins;
 mod policy;
 mod run;
 mod service;
@@ -47,6 +53,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(Run),
     Status(status::Status),
     #[command(subcommand)]
     Service(service::Service),
@@ -55,6 +62,7 @@ enum Command {
     Backend(backend::Backend),
     Flows(flows::Flows),
     Check(check::Check),
+    Detach(Detach),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -62,14 +70,17 @@ enum Command {
 impl Cli {
     /// Does what the command line says.
     pub fn execute(self) -> Result<()> {
-        let client = || Client::new(self.socket.clone().unwrap_or_else(|| config::Control::default().socket));
+        let socket = self.socket.clone().unwrap_or_else(|| config::Control::default().socket);
+        let client = || Client::new(socket.clone());
         match self.command {
+            Command::Run(verb) => verb.execute(self.socket, LinuxHost::new),
             Command::Status(verb) => wait(verb.execute(&client())),
             Command::Service(verb) => wait(verb.execute(&client())),
             Command::Env(verb) => wait(verb.execute(&client())),
             Command::Backend(verb) => wait(verb.execute(&client())),
             Command::Flows(verb) => wait(verb.execute(&client())),
             Command::Check(verb) => verb.execute(),
+            Command::Detach(verb) => wait(verb.execute(&socket, |pins| datapath::detach(&Pins::at(pins)))),
             Command::Completions(verb) => verb.execute(),
             Command::Man(verb) => verb.execute(),
         }

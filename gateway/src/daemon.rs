@@ -18,11 +18,14 @@ use crate::{
 };
 
 mod host;
+mod linux;
 mod options;
 mod reload;
 mod signals;
+mod upkeep;
 
 pub use host::Host;
+pub use linux::LinuxHost;
 pub use options::RunOptions;
 pub use signals::Signal;
 
@@ -38,23 +41,26 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
     log_warnings(&config);
     let store = Store::open(&config.control.state)?;
     let socket = ControlSocket::bind(&config.control.socket).await?;
-    let desired = Desired::merged(host.site(&config)?, config.services.clone(), store.load()?)?;
+    let site = host.site(&config).await?;
+    let desired = Desired::merged(site.clone(), config.services.clone(), store.load()?)?;
 
-    let tables = host.attach(&config).context("attach the datapath")?;
+    let tables = host.attach(&config, &site).await.context("attach the datapath")?;
     let engine = Arc::new(Engine::start(desired, store, tables)?);
     let (stop, stopped) = oneshot::channel::<()>();
     let server = control::serve(socket, engine.clone(), async move { drop(stopped.await) });
     let server = tokio::spawn(server);
     announce_ready(&config, &engine.desired());
 
+    let upkeep = tokio::spawn(host.attend(engine.clone()));
     while let Some(Signal::Reload) = signals.recv().await {
-        config = reload::reload(options, config, &host, &engine);
+        config = reload::reload(options, config, &host, &engine).await;
     }
 
     log::info!("stopping");
     notify(&[NotifyState::Stopping]);
     drop(stop);
     server.await.context("serve the control socket")?;
+    upkeep.abort();
     if options.detach_on_exit {
         host.detach().context("detach the datapath")?;
     }

@@ -1,13 +1,14 @@
 //! The value of the flow tables: how one direction of a flow is translated and what has passed.
 
 use super::Tuple;
+use crate::nat::headers::Mac;
 
 /// One direction of a flow, keyed by the [`Tuple`] its packets arrive with.
 ///
 /// A flow is a pair of these. Each is written only by packets of its own direction; what concerns both (the
 /// TCP state) is a function of the pair, see [`crate::nat::state`]. The key of the twin is `to.reversed()`.
 ///
-/// Layout: `to` 36, `hop` 28 (together one cache line), counters 16, ids and times 12, sequence numbers 8,
+/// Layout: `to` 40, `hop` 24 (together one cache line), counters 16, ids and times 12, sequence numbers 8,
 /// flags 4 = 104 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(8))]
@@ -34,6 +35,27 @@ pub struct Flow {
     /// What has been seen in this direction.
     pub seen: Seen,
     pub reserved: [u8; 2],
+}
+
+/// A flow before it is in a table.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Scratch {
+    pub original: Flow,
+    pub reply: Flow,
+    /// The tuple that replies arrive with: the key of `reply`, and `original.to` reversed.
+    pub reply_tuple: Tuple,
+}
+
+impl Flow {
+    /// The direction as the index of an array of two.
+    #[inline(always)]
+    pub fn direction_index(&self) -> usize {
+        // The compiler knows that a `Direction` is 0 or 1 and would leave the mask out, the verifier does not and
+        // wants it: a volatile read keeps it.
+        // SAFETY: a live field of one byte.
+        usize::from(unsafe { (&raw const self.direction).cast::<u8>().read_volatile() } & 1)
+    }
 }
 
 /// Which way the packets of a tuple go.
@@ -85,13 +107,37 @@ pub struct Hop {
     pub generation: u32,
     /// The device to transmit on: for a VLAN interface its parent.
     pub ifindex: u32,
-    pub dst_mac: [u8; 6],
-    pub src_mac: [u8; 6],
-    /// VLAN identifier to tag with, 0 for none. Host order.
-    pub vlan: u16,
+    pub dst_mac: Mac,
+    pub src_mac: Mac,
+    pub egress: Egress,
     /// Largest IP packet in bytes.
     pub mtu: u16,
-    /// 1: only the kernel's stack reaches it (bridge, veth, a device without native XDP), so TC forwards.
-    pub local: u8,
-    pub reserved: [u8; 3],
+}
+
+/// How packets leave by a device.
+///
+/// Layout, in host order: bits 0 to 11 the VLAN identifier to tag with, 0 for none; bit 15 local.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Egress(pub u16);
+
+impl Egress {
+    /// Only the kernel's stack reaches the device (bridge, veth, one without native XDP), so TC forwards.
+    pub const LOCAL: Self = Self(1 << 15);
+
+    /// By native XDP, with a VLAN identifier or 0.
+    #[inline(always)]
+    pub const fn native(vlan: u16) -> Self {
+        Self(vlan & 0xfff)
+    }
+
+    #[inline(always)]
+    pub const fn vlan(self) -> u16 {
+        self.0 & 0xfff
+    }
+
+    #[inline(always)]
+    pub const fn is_local(self) -> bool {
+        self.0 & Self::LOCAL.0 != 0
+    }
 }

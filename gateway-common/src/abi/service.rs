@@ -1,23 +1,23 @@
 //! Services, their slots and backends, and the devices packets leave by.
 
-use super::{Address, Port};
+use super::{Address, Egress, Port};
 
 /// Largest weight of a backend.
 pub const MAX_WEIGHT: u16 = u16::MAX;
 
-/// Where a service listens: address 16, port 2 in network order, padding 2 (always zero).
+/// Where a service listens: address 16, port 2 in network order, padding 6 (always zero).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct ServiceKey {
     pub address: Address,
     pub port: Port,
-    pub padding: [u8; 2],
+    padding: [u8; 6],
 }
 
 impl ServiceKey {
     #[inline(always)]
     pub const fn new(address: Address, port: Port) -> Self {
-        Self { address, port, padding: [0; 2] }
+        Self { address, port, padding: [0; 6] }
     }
 }
 
@@ -59,7 +59,7 @@ pub struct Slot(pub u32);
 
 /// A backend of one service; its index in the backend array is its identity for as long as a flow names it.
 ///
-/// Layout: address 16, port 2 in network order, weight 2, service 4, in use 1, padding 3 = 28 bytes.
+/// Layout: address 16, port 2 in network order, weight 2, service 4, in use 1, padding 7 = 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Backend {
@@ -70,18 +70,15 @@ pub struct Backend {
     pub service: u32,
     /// 0: the entry is free.
     pub in_use: u8,
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 7],
 }
 
-/// How packets leave by an interface, keyed by its ifindex.
+/// An interface that native XDP can send by, keyed by its ifindex.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Link {
     /// The device to transmit on: the interface itself, or the parent of a VLAN interface.
     pub device: u32,
-    /// VLAN identifier to tag with, 0 for none. Host order.
-    pub vlan: u16,
-    /// 1: native XDP can redirect to `device`.
-    pub native: u8,
-    pub reserved: u8,
+    pub egress: Egress,
+    pub reserved: u16,
 }

@@ -1,6 +1,9 @@
 //! Addresses and the tuple that identifies one direction of a flow.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::{
+    mem,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 /// A port in network byte order.
 pub type Port = [u8; 2];
@@ -14,10 +17,10 @@ pub enum Family {
 
 /// An IPv6 address, or an IPv4 one in its IPv4-mapped form `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2).
 ///
-/// One form for both families gives one flow table and one code path. Aligned to four bytes, so that the
-/// kernel side moves words.
+/// One form for both families gives one flow table and one code path. Aligned, because the verifier refuses
+/// unaligned words on the stack, and two of them are what the compiler makes of sixteen bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(C, align(4))]
+#[repr(C, align(8))]
 pub struct Address(pub [u8; 16]);
 
 impl Address {
@@ -25,19 +28,31 @@ impl Address {
 
     #[inline(always)]
     pub const fn from_v4(octets: [u8; 4]) -> Self {
-        let [a, b, c, d] = octets;
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+        Self::from_words([0, 0, u32::from_ne_bytes([0, 0, 0xff, 0xff]), u32::from_ne_bytes(octets)])
+    }
+
+    /// The address as words in network order, which the compiler keeps whole where it would split an array of bytes.
+    #[inline(always)]
+    pub const fn words(&self) -> [u32; 4] {
+        // SAFETY: sixteen bytes are four words, and any bits are.
+        unsafe { mem::transmute(self.0) }
+    }
+
+    #[inline(always)]
+    const fn from_words(words: [u32; 4]) -> Self {
+        // SAFETY: four words are sixteen bytes.
+        Self(unsafe { mem::transmute::<[u32; 4], [u8; 16]>(words) })
     }
 
     /// The last four octets: the IPv4 address, if it is one.
     #[inline(always)]
     pub const fn v4(&self) -> [u8; 4] {
-        let [.., a, b, c, d] = self.0;
-        [a, b, c, d]
+        self.words()[3].to_ne_bytes()
     }
 
     pub fn family(&self) -> Family {
-        if matches!(self.0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..]) { Family::V4 } else { Family::V6 }
+        let [a, b, c, _] = self.words();
+        if (a, b, c) == (0, 0, u32::from_ne_bytes([0, 0, 0xff, 0xff])) { Family::V4 } else { Family::V6 }
     }
 }
 
@@ -61,7 +76,7 @@ impl From<Address> for IpAddr {
 
 /// One direction of a flow: where its packets come from and go to. The protocol is always TCP.
 ///
-/// Layout: source address 16, destination address 16, source port 2, destination port 2 = 36 bytes.
+/// Layout: source address 16, destination address 16, source port 2, destination port 2, zeros 4 = 40 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(C)]
 pub struct Tuple {
@@ -69,13 +84,20 @@ pub struct Tuple {
     pub dst: Address,
     pub src_port: Port,
     pub dst_port: Port,
+    /// A key is compared as bytes, so these are always zero.
+    padding: [u8; 4],
 }
 
 impl Tuple {
+    #[inline(always)]
+    pub const fn new(src: Address, dst: Address, src_port: Port, dst_port: Port) -> Self {
+        Self { src, dst, src_port, dst_port, padding: [0; 4] }
+    }
+
     /// The tuple of a packet that answers one with this tuple.
     #[inline(always)]
     pub const fn reversed(&self) -> Self {
-        Self { src: self.dst, dst: self.src, src_port: self.dst_port, dst_port: self.src_port }
+        Self::new(self.dst, self.src, self.dst_port, self.src_port)
     }
 
     pub fn source(&self) -> SocketAddr {
@@ -87,11 +109,11 @@ impl Tuple {
     }
 
     pub fn from_sockets(source: SocketAddr, destination: SocketAddr) -> Self {
-        Self {
-            src: source.ip().into(),
-            dst: destination.ip().into(),
-            src_port: source.port().to_be_bytes(),
-            dst_port: destination.port().to_be_bytes(),
-        }
+        Self::new(
+            source.ip().into(),
+            destination.ip().into(),
+            source.port().to_be_bytes(),
+            destination.port().to_be_bytes(),
+        )
     }
 }

@@ -3,14 +3,13 @@
 //! The answer replaces the packet in its frame and goes back the way it came, link layer swapped. Each
 //! function returns the reason to count: its own, or `RewriteFailed` where the answer could not be built.
 
-use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
-
 use super::{
     Reason,
     checksum::Delta,
-    frame::{Ethernet, Frame},
+    frame::Frame,
+    headers::{Bytes2, Bytes4, Bytes16, Ethernet, IcmpHeader, Ipv4Header, Ipv6Header, TcpHeader, TcpStart, Words},
     parse::{Network, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Segment},
-    tcp::{Flags, TcpHeader},
+    tcp::Flags,
 };
 use crate::abi::Family;
 
@@ -30,15 +29,15 @@ pub fn reset<F: Frame>(frame: &mut F, segment: &Segment, reason: Reason) -> Reas
         (0, segment.next_seq(), Flags::RST.with(Flags::ACK))
     };
     let tcp = TcpHeader {
-        src_port: segment.tuple().dst_port,
-        dst_port: segment.tuple().src_port,
-        seq: seq.to_be_bytes(),
-        ack: ack.to_be_bytes(),
+        src_port: Bytes2(segment.tuple().dst_port),
+        dst_port: Bytes2(segment.tuple().src_port),
+        seq: Bytes4(seq.to_be_bytes()),
+        ack: Bytes4(ack.to_be_bytes()),
         offset: (TcpHeader::LEN as u8 / 4) << 4,
         flags,
-        window: [0; 2],
-        checksum: [0; 2],
-        urgent: [0; 2],
+        window: Bytes2([0; 2]),
+        checksum: Bytes2([0; 2]),
+        urgent: Bytes2([0; 2]),
     };
     match write_reset(frame, segment.ip, tcp) {
         Ok(()) => reason,
@@ -53,7 +52,7 @@ pub fn time_exceeded<F: Frame>(frame: &mut F, segment: &Segment) -> Reason {
         Family::V4 => (11, 0),
         Family::V6 => (3, 0),
     };
-    match write_icmp_error(frame, segment.ip, [kind, code, 0, 0, 0, 0, 0, 0]) {
+    match write_icmp_error(frame, segment.ip, kind, code, 0) {
         Ok(()) => Reason::TimeExceeded,
         Err(_) => Reason::RewriteFailed,
     }
@@ -62,12 +61,11 @@ pub fn time_exceeded<F: Frame>(frame: &mut F, segment: &Segment) -> Reason {
 /// ICMP fragmentation needed (RFC 1191 section 4) or packet too big (RFC 4443 section 3.2).
 #[inline(never)]
 pub fn packet_too_big<F: Frame>(frame: &mut F, segment: &Segment, mtu: u16) -> Reason {
-    let [high, low] = mtu.to_be_bytes();
-    let header = match segment.ip.family {
-        Family::V4 => [3, 4, 0, 0, 0, 0, high, low],
-        Family::V6 => [2, 0, 0, 0, 0, 0, high, low],
+    let (kind, code) = match segment.ip.family {
+        Family::V4 => (3, 4),
+        Family::V6 => (2, 0),
     };
-    match write_icmp_error(frame, segment.ip, header) {
+    match write_icmp_error(frame, segment.ip, kind, code, mtu) {
         Ok(()) => Reason::PacketTooBig,
         Err(_) => Reason::RewriteFailed,
     }
@@ -75,54 +73,45 @@ pub fn packet_too_big<F: Frame>(frame: &mut F, segment: &Segment, mtu: u16) -> R
 
 /// Replaces everything after the link layer by an IP header back to the sender and `tcp`.
 #[inline(always)]
-fn write_reset<F: Frame>(frame: &mut F, ip: &Network, mut tcp: TcpHeader) -> Result<(), Reason> {
+fn write_reset<F: Frame>(frame: &mut F, ip: &Network, tcp: TcpHeader) -> Result<(), Reason> {
     let l4 = write_network(frame, ip, PROTOCOL_TCP, TcpHeader::LEN)?;
-    tcp.checksum = sum(pseudo_header(ip, PROTOCOL_TCP, TcpHeader::LEN), &words_of(&tcp)).checksum();
     *frame.header::<TcpHeader>(l4)? = tcp;
+    let written = frame.header::<Words<5>>(l4)?.0;
+    let checksum = pseudo_header(ip, PROTOCOL_TCP, TcpHeader::LEN).insert_words(&written).checksum();
+    frame.header::<TcpHeader>(l4)?.checksum = Bytes2(checksum);
     Ok(())
 }
 
-/// The five words of a TCP header.
+/// Replaces the packet by an ICMP error about it; `mtu` is 0 where the error has none.
 #[inline(always)]
-fn words_of(tcp: &TcpHeader) -> [[u8; 4]; 5] {
-    let [a, b] = tcp.src_port;
-    let [c, d] = tcp.dst_port;
-    let [e, f] = tcp.window;
-    let [g, h] = tcp.checksum;
-    let [i, j] = tcp.urgent;
-    [[a, b, c, d], tcp.seq, tcp.ack, [tcp.offset, tcp.flags.0, e, f], [g, h, i, j]]
-}
-
-/// Replaces the packet by an ICMP error about it.
-#[inline(always)]
-fn write_icmp_error<F: Frame>(frame: &mut F, ip: &Network, icmp: [u8; 8]) -> Result<(), Reason> {
-    const V4_WORDS: usize = (Ipv4Hdr::LEN + TcpHeader::LEN) / 4;
-    const V6_WORDS: usize = (Ipv6Hdr::LEN + TcpHeader::LEN) / 4;
+fn write_icmp_error<F: Frame>(frame: &mut F, ip: &Network, kind: u8, code: u8, mtu: u16) -> Result<(), Reason> {
+    const V4_WORDS: usize = (Ipv4Header::LEN + TcpStart::LEN) / 4;
+    const V6_WORDS: usize = (Ipv6Header::LEN + TcpStart::LEN) / 4;
+    let [high, low] = mtu.to_be_bytes();
+    let rest = Bytes4([0, 0, high, low]);
+    let icmp = IcmpHeader { kind, code, checksum: Bytes2([0; 2]), rest };
     match ip.family {
         // An IP header with options is not quoted: no error is better than a cut one.
-        Family::V4 if ip.header_len() != Ipv4Hdr::LEN as u32 => Err(Reason::RewriteFailed),
-        Family::V4 => quote::<F, V4_WORDS>(frame, ip, icmp),
-        Family::V6 => quote::<F, V6_WORDS>(frame, ip, icmp),
+        Family::V4 if ip.header_len() != Ipv4Header::LEN as u32 => Err(Reason::RewriteFailed),
+        Family::V4 => quote::<F, V4_WORDS>(frame, ip, &icmp),
+        Family::V6 => quote::<F, V6_WORDS>(frame, ip, &icmp),
     }
 }
 
-/// Writes an ICMP error that quotes `WORDS` 32-bit words of the packet: the IP header and the TCP header without
-/// options, which is more than the eight bytes that RFC 792 asks for, and what a sender needs to match the
-/// connection and the sequence number (RFC 5927).
+/// Writes an ICMP error that quotes `WORDS` 32-bit words of the packet.
 #[inline(never)]
-fn quote<F: Frame, const WORDS: usize>(frame: &mut F, ip: &Network, icmp: [u8; 8]) -> Result<(), Reason> {
-    let quoted = *frame.header::<[[u8; 4]; WORDS]>(ip.l3)?;
-    let len = icmp.len() + size_of_val(&quoted);
+fn quote<F: Frame, const WORDS: usize>(frame: &mut F, ip: &Network, icmp: &IcmpHeader) -> Result<(), Reason> {
+    let quoted = *frame.header::<Words<WORDS>>(ip.l3)?;
+    let len = IcmpHeader::LEN + size_of_val(&quoted);
     // ICMP for IPv4 has no pseudo-header (RFC 792).
     let (protocol, pseudo) = match ip.family {
         Family::V4 => (PROTOCOL_ICMP, Delta::ZERO),
         Family::V6 => (PROTOCOL_ICMPV6, pseudo_header(ip, PROTOCOL_ICMPV6, len)),
     };
     let l4 = write_network(frame, ip, protocol, len)?;
-    let [kind, code, _, _, a, b, c, d] = icmp;
-    let [high, low] = sum(pseudo.insert2([kind, code]).insert4([a, b, c, d]), &quoted).checksum();
-    *frame.header(l4)? = [kind, code, high, low, a, b, c, d];
-    *frame.header(l4 + icmp.len())? = quoted;
+    let sum = pseudo.insert2([icmp.kind, icmp.code]).insert4(icmp.rest.0).insert_words(&quoted.0);
+    *frame.header(l4)? = IcmpHeader { checksum: Bytes2(sum.checksum()), ..*icmp };
+    *frame.header(l4 + IcmpHeader::LEN)? = quoted;
     Ok(())
 }
 
@@ -131,35 +120,39 @@ fn quote<F: Frame, const WORDS: usize>(frame: &mut F, ip: &Network, icmp: [u8; 8
 #[inline(always)]
 fn write_network<F: Frame>(frame: &mut F, ip: &Network, protocol: u8, payload_len: usize) -> Result<usize, Reason> {
     let header_len = match ip.family {
-        Family::V4 => Ipv4Hdr::LEN,
-        Family::V6 => Ipv6Hdr::LEN,
+        Family::V4 => Ipv4Header::LEN,
+        Family::V6 => Ipv6Header::LEN,
     };
     frame.renew(ip.l3 + header_len + payload_len)?;
     let ethernet = frame.header::<Ethernet>(0)?;
     (ethernet.dst, ethernet.src) = (ethernet.src, ethernet.dst);
     match ip.family {
         Family::V4 => {
-            let [len_high, len_low] = ((header_len + payload_len) as u16).to_be_bytes();
-            let mut header = [
-                [0x45, 0, len_high, len_low],
+            *frame.header(ip.l3)? = Ipv4Header {
+                version_ihl: 0x45,
+                tos: 0,
+                total_len: Bytes2(((header_len + payload_len) as u16).to_be_bytes()),
                 // Identification 0 with "don't fragment" is what RFC 6864 section 4.1 allows.
-                [0, 0, 0x40, 0],
-                [HOP_LIMIT, protocol, 0, 0],
-                ip.tuple.dst.v4(),
-                ip.tuple.src.v4(),
-            ];
-            let [high, low] = sum(Delta::ZERO, &header).checksum();
-            header[2] = [HOP_LIMIT, protocol, high, low];
-            *frame.header::<[[u8; 4]; 5]>(ip.l3)? = header;
+                id: Bytes2([0; 2]),
+                fragment: Bytes2([0x40, 0]),
+                ttl: HOP_LIMIT,
+                protocol,
+                checksum: Bytes2([0; 2]),
+                src: Bytes4(ip.tuple.dst.v4()),
+                dst: Bytes4(ip.tuple.src.v4()),
+            };
+            let written = *frame.header::<Words<5>>(ip.l3)?;
+            let checksum = Delta::ZERO.insert_words(&written.0).checksum();
+            frame.header::<Ipv4Header>(ip.l3)?.checksum = Bytes2(checksum);
         }
         Family::V6 => {
-            *frame.header::<Ipv6Hdr>(ip.l3)? = Ipv6Hdr {
-                vcf: [0x60, 0, 0, 0],
-                payload_len: (payload_len as u16).to_be_bytes(),
-                next_hdr: protocol,
+            *frame.header(ip.l3)? = Ipv6Header {
+                version_class_label: Bytes4([0x60, 0, 0, 0]),
+                payload_len: Bytes2((payload_len as u16).to_be_bytes()),
+                next_header: protocol,
                 hop_limit: HOP_LIMIT,
-                src_addr: ip.tuple.dst.0,
-                dst_addr: ip.tuple.src.0,
+                src: Bytes16(ip.tuple.dst.0),
+                dst: Bytes16(ip.tuple.src.0),
             };
         }
     }
@@ -175,9 +168,4 @@ fn pseudo_header(ip: &Network, protocol: u8, len: usize) -> Delta {
         Family::V6 => Delta::ZERO.insert16(ip.tuple.src.0).insert16(ip.tuple.dst.0),
     };
     addresses.insert2([0, protocol]).insert2((len as u16).to_be_bytes())
-}
-
-#[inline(always)]
-fn sum<const N: usize>(delta: Delta, words: &[[u8; 4]; N]) -> Delta {
-    words.iter().fold(delta, |delta, word| delta.insert4(*word))
 }

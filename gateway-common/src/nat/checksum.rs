@@ -27,14 +27,20 @@ impl Delta {
     /// Adds the change of sixteen bytes at an even offset.
     #[inline(always)]
     pub fn replace16(self, old: [u8; 16], new: [u8; 16]) -> Self {
-        let (old, new) = (words(old), words(new));
-        self.replace4(old[0], new[0]).replace4(old[1], new[1]).replace4(old[2], new[2]).replace4(old[3], new[3])
+        let pairs = words(old).into_iter().zip(words(new));
+        Self(pairs.fold(self.0, |sum, (old, new)| sum + u64::from(!old) + u64::from(new)))
     }
 
     /// Adds bytes that were not in the sum before.
     #[inline(always)]
     pub fn insert4(self, new: [u8; 4]) -> Self {
         Self(self.0 + u64::from(u32::from_ne_bytes(new)))
+    }
+
+    /// Adds words in network order that were not in the sum before.
+    #[inline(always)]
+    pub fn insert_words(self, new: &[u32]) -> Self {
+        Self(new.iter().fold(self.0, |sum, word| sum + u64::from(*word)))
     }
 
     #[inline(always)]
@@ -45,8 +51,7 @@ impl Delta {
     /// Adds sixteen bytes that were not in the sum before.
     #[inline(always)]
     pub fn insert16(self, new: [u8; 16]) -> Self {
-        let new = words(new);
-        self.insert4(new[0]).insert4(new[1]).insert4(new[2]).insert4(new[3])
+        self.insert_words(&words(new))
     }
 
     /// Both changes.
@@ -86,10 +91,11 @@ fn fold16(sum: u64) -> u16 {
     sum as u16
 }
 
+/// Words, not bytes put together again: the compiler keeps them whole.
 #[inline(always)]
-fn words(bytes: [u8; 16]) -> [[u8; 4]; 4] {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
-    [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]]
+fn words(bytes: [u8; 16]) -> [u32; 4] {
+    // SAFETY: sixteen bytes are four words, and any bits are.
+    unsafe { core::mem::transmute(bytes) }
 }
 
 #[cfg(test)]

@@ -3,24 +3,40 @@
 use super::{
     Reason, Verdict, answer,
     frame::Frame,
+    open,
     parse::Segment,
     rewrite,
     tables::{FlowTable, Tables},
-    tcp::{self, Flags, State},
+    tcp::{self, Flags},
 };
-use crate::abi::{Direction, Flow, Hop, Seen, Tuple};
+use crate::abi::{Direction, Flow, Hop, Seen};
 
-/// A segment of a flow whose handshake is complete.
-#[inline(always)]
+/// A segment of a flow whose handshake is complete. `Ok(None)`: of no such flow, or a SYN that opens one anew.
+#[inline(never)]
 pub fn established<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    segment: &Segment,
+) -> Result<Option<Verdict>, Reason> {
+    let Some(flow) = tables.flows().get(segment.tuple()) else { return Ok(None) };
+    if flow.seen.contains(Seen::RESTING) {
+        return Err(Reason::FlowGone);
+    }
+    if segment.flags.opens() && flow.direction == Direction::Original && is_finished(tables.flows(), flow) {
+        open::recycle(tables, segment.tuple(), flow);
+        return Ok(None);
+    }
+    forward(frame, tables, segment, flow).map(Some)
+}
+
+/// Does the books of an established flow's segment and sends it on.
+#[inline(always)]
+pub fn forward<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
     segment: &Segment,
     flow: &mut Flow,
 ) -> Result<Verdict, Reason> {
-    if flow.seen.contains(Seen::RESTING) {
-        return Err(Reason::FlowGone);
-    }
     find_hop(frame, tables, flow)?;
     check_size_and_life(frame, segment, &flow.hop)?;
     if flow.seen != next_seen(tables.flows(), segment, flow) {
@@ -35,9 +51,9 @@ pub fn established<F: Frame, T: Tables>(
 #[inline(always)]
 pub fn find_hop<F: Frame, T: Tables>(frame: &mut F, tables: &T, flow: &mut Flow) -> Result<(), Reason> {
     if flow.hop.generation != tables.settings().generation {
-        flow.hop = frame.route(&flow.to)?;
+        frame.route(&flow.to, &mut flow.hop)?;
     }
-    if flow.hop.local != 0 && !F::REACHES_LOCAL {
+    if flow.hop.egress.is_local() && !F::REACHES_LOCAL {
         return Err(Reason::HandedToTc);
     }
     Ok(())
@@ -78,17 +94,16 @@ pub fn record<T: Tables>(tables: &T, segment: &Segment, flow: &mut Flow) {
         }
     }
     if let Some(counters) = tables.counters(flow.backend) {
-        let traffic = &mut counters.traffic[usize::from(flow.direction == Direction::Reply)];
+        let traffic = &mut counters.traffic[flow.direction_index()];
         traffic.packets += 1;
         traffic.bytes += u64::from(segment.ip.packet_len);
     }
 }
 
-/// The state of an established flow, from either of its directions. `None` where its twin is missing.
+/// Whether neither end of the flow sends any more. A flow without its twin is of no use, and so finished.
 #[inline(always)]
-pub fn state<T: FlowTable>(flows: &T, flow: &Flow) -> Option<State> {
-    let twin = flows.get(&flow.to.reversed())?;
-    Some(tcp::state(flow.seen, twin.seen))
+fn is_finished<T: FlowTable>(flows: &T, flow: &Flow) -> bool {
+    flows.get(&flow.to.reversed()).is_none_or(|twin| tcp::state(flow.seen, twin.seen).is_finished())
 }
 
 /// What the flow's direction has seen after `segment`.
@@ -118,21 +133,16 @@ fn transition<T: Tables>(tables: &T, segment: &Segment, flow: &mut Flow) {
     }
 }
 
-/// A fresh direction of a flow, nothing seen, next hop unknown.
+/// Makes `flow` a fresh direction, all but its tuple: nothing seen, next hop unknown. In place, for want of room on
+/// the stack.
 #[inline(always)]
-pub fn direction(direction: Direction, to: Tuple, backend: u32, now: u32) -> Flow {
-    Flow {
-        to,
-        hop: Hop::default(),
-        bytes: 0,
-        packets: 0,
-        backend,
-        created: now,
-        last_seen: now,
-        next_seq: 0,
-        acked: 0,
-        direction,
-        seen: Seen::NOTHING,
-        reserved: [0; 2],
-    }
+pub fn start(flow: &mut Flow, direction: Direction, backend: u32, now: u32) {
+    flow.hop = Hop::default();
+    (flow.bytes, flow.packets) = (0, 0);
+    flow.backend = backend;
+    (flow.created, flow.last_seen) = (now, now);
+    (flow.next_seq, flow.acked) = (0, 0);
+    flow.direction = direction;
+    flow.seen = Seen::NOTHING;
+    flow.reserved = [0; 2];
 }

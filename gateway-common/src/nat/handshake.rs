@@ -50,9 +50,12 @@ fn was_refused<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> bool {
     let half_open = tables.half_open();
     let reply = entry.to.reversed();
     let Some(twin) = half_open.get(&reply) else {
-        let back = flow::direction(Direction::Reply, segment.tuple().reversed(), entry.backend, tables.now());
-        if open::reserve(tables, &reply, &back) {
-            return false;
+        if let Some(scratch) = tables.scratch() {
+            flow::start(&mut scratch.reply, Direction::Reply, entry.backend, tables.now());
+            scratch.reply.to = segment.tuple().reversed();
+            if open::reserve(tables, &reply, &scratch.reply) {
+                return false;
+            }
         }
         // Taken by another flow meanwhile: this attempt cannot go on.
         half_open.remove(segment.tuple());
@@ -76,7 +79,7 @@ fn acknowledge<F: Frame, T: Tables>(
     let reply = entry.to.reversed();
     promote(tables, segment, entry, &reply)?;
     let Some(flow) = tables.flows().get(segment.tuple()) else { return Err(Reason::OpenRace) };
-    flow::established(frame, tables, segment, flow)
+    flow::forward(frame, tables, segment, flow)
 }
 
 /// Moves the pair to the flow table: both entries, or none.

@@ -5,26 +5,17 @@
 //! packet's tuple is a key of the flow table, and its entry says what both look like on the other side: the
 //! error goes on to `to.dst`, about a packet with the tuple `to` reversed.
 
-use network_types::{
-    icmp::Icmpv4Hdr,
-    ip::{Ipv4Hdr, Ipv6Hdr},
-};
-
 use super::{
     Reason, Verdict,
     checksum::Delta,
     flow,
     frame::Frame,
+    headers::{Bytes2, Bytes4, Bytes16, IcmpHeader, Ipv4Header, Ipv6Header, TcpHeader, TcpStart},
     parse::{Network, PROTOCOL_ICMP, PROTOCOL_TCP},
     rewrite,
     tables::{FlowTable, Tables},
 };
 use crate::abi::{Address, Family, Tuple};
-
-/// Offset of the checksum in both ICMP headers.
-const CHECKSUM: usize = 2;
-/// Offset of the checksum in a TCP header; it may lie beyond the quotation.
-const TCP_CHECKSUM: usize = super::tcp::TcpHeader::CHECKSUM_OFFSET;
 
 /// The packet that an error quotes.
 struct Quoted {
@@ -32,17 +23,18 @@ struct Quoted {
     l3: usize,
     /// Offset of its TCP header.
     l4: usize,
-    tuple: Tuple,
+    /// The tuple of its answers.
+    key: Tuple,
 }
 
 /// Translates an error about a tracked flow and sends it on; any other ICMP is the kernel's.
 #[inline(never)]
 pub fn error<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &Network) -> Result<Verdict, Reason> {
-    let quoted = quoted(frame, ip)?;
-    let key = quoted.tuple.reversed();
-    let flow = match tables.flows().get(&key) {
+    let mut quoted = Quoted { l3: ip.l4 + IcmpHeader::LEN, l4: 0, key: ip.tuple };
+    quoted.read(frame, ip)?;
+    let flow = match tables.flows().get(&quoted.key) {
         Some(flow) => flow,
-        None => tables.half_open().get(&key).ok_or(Reason::IcmpUnrelated)?,
+        None => tables.half_open().get(&quoted.key).ok_or(Reason::IcmpUnrelated)?,
     };
     flow::find_hop(frame, tables, flow)?;
     if ip.hop_limit <= 1 {
@@ -61,76 +53,82 @@ fn rewrite_outer<F: Frame>(frame: &mut F, ip: &Network, to: &Tuple, change: Delt
     let pseudo = rewrite::network(frame, ip, &to.src, &to.dst)?;
     // ICMP for IPv4 has no pseudo-header (RFC 792).
     let pseudo = if ip.protocol == PROTOCOL_ICMP { Delta::ZERO } else { pseudo };
-    frame.update_l4_checksum(ip.l4 + CHECKSUM, pseudo, change)
+    frame.update_l4_checksum(ip.l4 + IcmpHeader::CHECKSUM_OFFSET, pseudo, change)
 }
 
-/// Reads the quoted packet of an error; `IcmpUnrelated` for other messages and other protocols.
-#[inline(never)]
-fn quoted<F: Frame>(frame: &mut F, ip: &Network) -> Result<Quoted, Reason> {
-    let kind = frame.header::<Icmpv4Hdr>(ip.l4)?.type_;
-    let l3 = ip.l4 + Icmpv4Hdr::LEN;
-    let (l4, src, dst) = match ip.family {
-        Family::V4 => {
-            // Destination unreachable, time exceeded, parameter problem.
-            if !matches!(kind, 3 | 11 | 12) {
-                return Err(Reason::IcmpUnrelated);
+impl Quoted {
+    /// Reads the quoted packet of an error; `IcmpUnrelated` for other messages and other protocols. In place, for want
+    /// of room on the stack.
+    #[inline(never)]
+    fn read<F: Frame>(&mut self, frame: &mut F, ip: &Network) -> Result<(), Reason> {
+        let kind = frame.header::<IcmpHeader>(ip.l4)?.kind;
+        match ip.family {
+            Family::V4 => {
+                // Destination unreachable, time exceeded, parameter problem.
+                if !matches!(kind, 3 | 11 | 12) {
+                    return Err(Reason::IcmpUnrelated);
+                }
+                let inner = frame.header::<Ipv4Header>(self.l3)?;
+                let first = u16::from_be_bytes(inner.fragment.0) & 0x1fff == 0;
+                let sound = inner.version() == 4 && inner.header_len() >= Ipv4Header::LEN;
+                if !sound || inner.protocol != PROTOCOL_TCP || !first {
+                    return Err(Reason::IcmpUnrelated);
+                }
+                self.l4 = self.l3 + inner.header_len();
+                self.key.dst = Address::from_v4(inner.src.0);
+                self.key.src = Address::from_v4(inner.dst.0);
             }
-            let inner = frame.header::<Ipv4Hdr>(l3)?;
-            let first = u16::from_be_bytes(inner.frags) & 0x1fff == 0;
-            if inner.version() != 4 || usize::from(inner.ihl()) < Ipv4Hdr::LEN || inner.proto != PROTOCOL_TCP || !first
-            {
-                return Err(Reason::IcmpUnrelated);
+            Family::V6 => {
+                // Destination unreachable, packet too big, time exceeded, parameter problem.
+                if !matches!(kind, 1..=4) {
+                    return Err(Reason::IcmpUnrelated);
+                }
+                let inner = frame.header::<Ipv6Header>(self.l3)?;
+                if inner.version() != 6 || inner.next_header != PROTOCOL_TCP {
+                    return Err(Reason::IcmpUnrelated);
+                }
+                self.l4 = self.l3 + Ipv6Header::LEN;
+                self.key.dst = Address(inner.src.0);
+                self.key.src = Address(inner.dst.0);
             }
-            let l4 = l3 + usize::from(inner.ihl());
-            (l4, Address::from_v4(inner.src_addr), Address::from_v4(inner.dst_addr))
         }
-        Family::V6 => {
-            // Destination unreachable, packet too big, time exceeded, parameter problem.
-            if !matches!(kind, 1..=4) {
-                return Err(Reason::IcmpUnrelated);
-            }
-            let inner = frame.header::<Ipv6Hdr>(l3)?;
-            if inner.version() != 6 || inner.next_hdr != PROTOCOL_TCP {
-                return Err(Reason::IcmpUnrelated);
-            }
-            (l3 + Ipv6Hdr::LEN, Address(inner.src_addr), Address(inner.dst_addr))
-        }
-    };
-    let [a, b, c, d, ..] = *frame.header::<[u8; 8]>(l4)?;
-    Ok(Quoted { l3, l4, tuple: Tuple { src, dst, src_port: [a, b], dst_port: [c, d] } })
+        let tcp = frame.header::<TcpStart>(self.l4)?;
+        (self.key.dst_port, self.key.src_port) = (tcp.src_port.0, tcp.dst_port.0);
+        Ok(())
+    }
 }
 
 /// Gives the quoted packet the tuple it has on the other side, where its answers have the tuple `to`. Returns the change of all it covers.
 #[inline(never)]
 fn rewrite_quoted<F: Frame>(frame: &mut F, family: Family, quoted: &Quoted, to: &Tuple) -> Result<Delta, Reason> {
-    let (from, to) = (&quoted.tuple, to.reversed());
+    let (from, to) = (quoted.key.reversed(), to.reversed());
     let (addresses, header) = match family {
         Family::V4 => {
             let addresses = Delta::ZERO.replace4(from.src.v4(), to.src.v4()).replace4(from.dst.v4(), to.dst.v4());
-            let inner = frame.header::<Ipv4Hdr>(quoted.l3)?;
-            inner.src_addr = to.src.v4();
-            inner.dst_addr = to.dst.v4();
-            let check = inner.check;
-            inner.check = addresses.apply(check);
-            (addresses, addresses.replace2(check, inner.check))
+            let inner = frame.header::<Ipv4Header>(quoted.l3)?;
+            inner.src = Bytes4(to.src.v4());
+            inner.dst = Bytes4(to.dst.v4());
+            let checksum = inner.checksum.0;
+            inner.checksum = Bytes2(addresses.apply(checksum));
+            (addresses, addresses.replace2(checksum, inner.checksum.0))
         }
         Family::V6 => {
             let addresses = Delta::ZERO.replace16(from.src.0, to.src.0).replace16(from.dst.0, to.dst.0);
-            let inner = frame.header::<Ipv6Hdr>(quoted.l3)?;
-            inner.src_addr = to.src.0;
-            inner.dst_addr = to.dst.0;
+            let inner = frame.header::<Ipv6Header>(quoted.l3)?;
+            inner.src = Bytes16(to.src.0);
+            inner.dst = Bytes16(to.dst.0);
             (addresses, addresses)
         }
     };
     let ports = Delta::ZERO.replace2(from.src_port, to.src_port).replace2(from.dst_port, to.dst_port);
-    let inner = frame.header::<[[u8; 2]; 2]>(quoted.l4)?;
-    *inner = [to.src_port, to.dst_port];
+    let tcp = frame.header::<TcpStart>(quoted.l4)?;
+    (tcp.src_port, tcp.dst_port) = (Bytes2(to.src_port), Bytes2(to.dst_port));
     let mut change = header.and(ports);
-    // Only eight bytes of TCP are sure to be quoted.
-    if let Ok(checksum) = frame.header::<[u8; 2]>(quoted.l4 + TCP_CHECKSUM) {
-        let old = *checksum;
-        *checksum = addresses.and(ports).apply(old);
-        change = change.replace2(old, *checksum);
+    // The checksum may lie beyond the quotation.
+    if let Ok(checksum) = frame.header::<Bytes2>(quoted.l4 + TcpHeader::CHECKSUM_OFFSET) {
+        let old = checksum.0;
+        checksum.0 = addresses.and(ports).apply(old);
+        change = change.replace2(old, checksum.0);
     }
     Ok(change)
 }

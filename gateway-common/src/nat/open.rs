@@ -1,7 +1,5 @@
 //! A SYN for a service: backend, next hop, source port, and the pair of half-open entries.
 
-use core::num::NonZeroU32;
-
 use super::{
     Reason, answer, flow,
     frame::Frame,
@@ -10,13 +8,13 @@ use super::{
     tables::{FlowTable, Tables},
     tcp,
 };
-use crate::abi::{Address, Answer, Direction, Family, Flow, MAX_SNAT, Seen, Service, Tuple, ticks_from_secs};
+use crate::abi::{Answer, Direction, Family, Flow, MAX_SNAT, Scratch, Seen, Service, Tuple, ticks_from_secs};
 
 /// Source ports tried for a flow, over all source addresses.
-const PROBES: u32 = 32;
+const PROBES: u32 = 16;
 
 /// Tuples of finished flows looked at when no port is free.
-const TAKE_OVER_PROBES: u32 = 8;
+const TAKE_OVER_PROBES: u32 = 4;
 
 /// How long a finished flow keeps its tuple even when ports are short: what is still under way in either
 /// direction has arrived by then.
@@ -41,17 +39,24 @@ pub fn open<F: Frame, T: Tables>(
             Answer::Drop => Reason::NoBackend,
         });
     };
-    let mut ports = Ports::new(tables, segment.ip.family).ok_or(Reason::PortsExhausted)?;
-    let mut to = Tuple { src: Address::UNSPECIFIED, dst: backend.address, src_port: [0; 2], dst_port: backend.port };
-    (to.src, to.src_port) = ports.candidate(tables).ok_or(Reason::PortsExhausted)?;
+    let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
+    let now = tables.now();
+    flow::start(&mut scratch.original, Direction::Original, index, now);
+    flow::start(&mut scratch.reply, Direction::Reply, index, now);
+    scratch.reply.to = segment.tuple().reversed();
+    (scratch.reply_tuple.src, scratch.reply_tuple.src_port) = (backend.address, backend.port);
+    let mut ports = Ports::new(tables, segment.ip.family);
 
-    // The route comes first: a hook that cannot send the packet leaves nothing behind.
-    let mut original = flow::direction(Direction::Original, to, index, tables.now());
-    flow::find_hop(frame, tables, &mut original)?;
-
-    allocate(tables, segment, &mut original, &mut ports)?;
-    if tables.half_open().insert(segment.tuple(), &original).is_err() {
-        tables.half_open().remove(&original.to.reversed());
+    // The route comes first: a hook that cannot send the packet leaves nothing behind. It does not depend on the port.
+    ports.clone().try_next(tables, &mut scratch.reply_tuple)?;
+    scratch.original.to = scratch.reply_tuple.reversed();
+    flow::find_hop(frame, tables, &mut scratch.original)?;
+    if !allocate(tables, scratch, &mut ports) && !take_over(tables, scratch, &mut ports) {
+        return Err(Reason::PortsExhausted);
+    }
+    scratch.original.to = scratch.reply_tuple.reversed();
+    if tables.half_open().insert(segment.tuple(), &scratch.original).is_err() {
+        tables.half_open().remove(&scratch.reply_tuple);
         return Err(Reason::OpenRace);
     }
     Ok(())
@@ -67,28 +72,30 @@ pub fn recycle<T: Tables>(tables: &T, tuple: &Tuple, original: &Flow) {
     tables.flows().remove(tuple);
 }
 
-/// Reserves a source address and port towards the backend, and gives them to `original`: the insertion of the
-/// reply entry is the allocation. The first candidate is in `original` already.
+/// Reserves a source address and port towards the backend, and completes the reply tuple with them: the insertion of
+/// the reply entry is the allocation.
 #[inline(never)]
-fn allocate<T: Tables>(tables: &T, segment: &Segment, original: &mut Flow, ports: &mut Ports) -> Result<(), Reason> {
-    let reply = flow::direction(Direction::Reply, segment.tuple().reversed(), original.backend, original.created);
-    let to = &mut original.to;
-    let first = *ports;
+fn allocate<T: Tables>(tables: &T, scratch: &mut Scratch, ports: &mut Ports) -> bool {
     for _ in 0..PROBES {
-        if reserve(tables, &to.reversed(), &reply) {
-            return Ok(());
+        let Ok(()) = ports.try_next(tables, &mut scratch.reply_tuple) else { return false };
+        if reserve(tables, &scratch.reply_tuple, &scratch.reply) {
+            return true;
         }
-        (to.src, to.src_port) = ports.candidate(tables).ok_or(Reason::PortsExhausted)?;
     }
-    *ports = first;
+    false
+}
+
+/// The same at the expense of a finished flow that still keeps its tuple.
+#[inline(never)]
+fn take_over<T: Tables>(tables: &T, scratch: &mut Scratch, ports: &mut Ports) -> bool {
     for _ in 0..TAKE_OVER_PROBES {
-        (to.src, to.src_port) = ports.candidate(tables).ok_or(Reason::PortsExhausted)?;
-        let tuple = to.reversed();
-        if release_finished(tables, &tuple) && reserve(tables, &tuple, &reply) {
-            return Ok(());
+        let Ok(()) = ports.try_next(tables, &mut scratch.reply_tuple) else { return false };
+        let tuple = &scratch.reply_tuple;
+        if release_finished(tables, tuple) && reserve(tables, tuple, &scratch.reply) {
+            return true;
         }
     }
-    Err(Reason::PortsExhausted)
+    false
 }
 
 /// Inserts the reply entry of a half-open flow, unless the tuple is taken in either table.
@@ -129,38 +136,39 @@ fn release_finished<T: Tables>(tables: &T, tuple: &Tuple) -> bool {
 
 /// The source addresses and ports to try, from a random start.
 #[derive(Clone, Copy)]
+#[repr(align(8))]
 struct Ports {
     /// Index of the family's first address in the snat array.
     base: u32,
-    addresses: NonZeroU32,
-    ports: NonZeroU32,
+    /// How many addresses and ports there are.
+    addresses: u32,
+    ports: u32,
     next: u32,
 }
 
 impl Ports {
     #[inline(always)]
-    fn new<T: Tables>(tables: &T, family: Family) -> Option<Self> {
+    fn new<T: Tables>(tables: &T, family: Family) -> Self {
         let settings = tables.settings();
         let (base, addresses) = match family {
             Family::V4 => (0, settings.snat_v4),
             Family::V6 => (MAX_SNAT, settings.snat_v6),
         };
-        Some(Self {
-            base,
-            addresses: NonZeroU32::new(addresses)?,
-            ports: NonZeroU32::new(settings.ports.into())?,
-            next: tables.random(),
-        })
+        Self { base, addresses, ports: settings.ports.into(), next: tables.random() }
     }
 
-    /// The next address and port: neighbouring numbers take turns over the addresses, then move on a port.
+    /// Makes the next address and port the destination of replies: neighbouring numbers take turns over the addresses,
+    /// then move on a port.
     #[inline(always)]
-    fn candidate<T: Tables>(&mut self, tables: &T) -> Option<(Address, [u8; 2])> {
+    fn try_next<T: Tables>(&mut self, tables: &T, reply: &mut Tuple) -> Result<(), Reason> {
         let number = self.next;
         self.next = number.wrapping_add(1);
-        let address = tables.snat(self.base + number % self.addresses)?;
-        let offset = number / self.addresses % self.ports;
+        let port = number.checked_div(self.addresses).and_then(|turn| turn.checked_rem(self.ports));
+        let address = number.checked_rem(self.addresses).and_then(|turn| tables.snat(self.base + turn));
+        let (Some(offset), Some(address)) = (port, address) else { return Err(Reason::PortsExhausted) };
         let port = tables.settings().first_port.wrapping_add(offset as u16);
-        Some((*address, port.to_be_bytes()))
+        reply.dst = *address;
+        reply.dst_port = port.to_be_bytes();
+        Ok(())
     }
 }

@@ -1,11 +1,10 @@
 //! From bytes to what the core decides on. Nothing is believed that the frame's length does not bear out.
 
-use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
-
 use super::{
     Reason,
-    frame::{Ethernet, Frame},
-    tcp::{Flags, TcpHeader},
+    frame::Frame,
+    headers::{Bytes2, Ethernet, Ipv4Header, Ipv6Header, TcpHeader, VlanTag},
+    tcp::Flags,
 };
 use crate::abi::{Address, Family, Tuple};
 
@@ -30,7 +29,7 @@ pub struct Network {
 }
 
 impl Network {
-    pub fn ether_type(&self) -> [u8; 2] {
+    pub fn ether_type(&self) -> Bytes2 {
         match self.family {
             Family::V4 => Ethernet::IPV4,
             Family::V6 => Ethernet::IPV6,
@@ -84,7 +83,7 @@ impl Network {
         protocol: 0,
         hop_limit: 0,
         packet_len: 0,
-        tuple: Tuple { src: Address::UNSPECIFIED, dst: Address::UNSPECIFIED, src_port: [0; 2], dst_port: [0; 2] },
+        tuple: Tuple::new(Address::UNSPECIFIED, Address::UNSPECIFIED, [0; 2], [0; 2]),
     };
 
     /// Reads Ethernet with up to two VLAN tags, then IPv4 or IPv6. In place, because a BPF stack has no room for
@@ -97,9 +96,8 @@ impl Network {
             if ether_type != Ethernet::VLAN && ether_type != Ethernet::SERVICE_VLAN {
                 break;
             }
-            let [_, _, high, low] = *frame.header::<[u8; Ethernet::VLAN_LEN]>(self.l3)?;
-            ether_type = [high, low];
-            self.l3 += Ethernet::VLAN_LEN;
+            ether_type = frame.header::<VlanTag>(self.l3)?.ether_type;
+            self.l3 += VlanTag::LEN;
         }
         match ether_type {
             Ethernet::IPV4 => self.read_v4(frame),
@@ -112,45 +110,45 @@ impl Network {
     /// RFC 791 section 3.1.
     #[inline(always)]
     fn read_v4<F: Frame>(&mut self, frame: &mut F) -> Result<(), Reason> {
-        let header = frame.header::<Ipv4Hdr>(self.l3)?;
-        let header_len = usize::from(header.ihl());
+        let header = frame.header::<Ipv4Header>(self.l3)?;
+        let header_len = header.header_len();
         self.family = Family::V4;
         self.l4 = self.l3 + header_len;
-        self.packet_len = u32::from(u16::from_be_bytes(header.tot_len));
-        if header.version() != 4 || header_len < Ipv4Hdr::LEN || self.packet_len < header_len as u32 {
+        self.packet_len = u32::from(u16::from_be_bytes(header.total_len.0));
+        if header.version() != 4 || header_len < Ipv4Header::LEN || self.packet_len < header_len as u32 {
             return Err(Reason::Malformed);
         }
         // More fragments, or an offset: RFC 791's flag 0x2000 and offset mask 0x1fff.
-        if u16::from_be_bytes(header.frags) & 0x3fff != 0 {
+        if u16::from_be_bytes(header.fragment.0) & 0x3fff != 0 {
             return Err(Reason::Fragment);
         }
-        self.protocol = header.proto;
+        self.protocol = header.protocol;
         self.hop_limit = header.ttl;
-        self.tuple.src = Address::from_v4(header.src_addr);
-        self.tuple.dst = Address::from_v4(header.dst_addr);
+        self.tuple.src = Address::from_v4(header.src.0);
+        self.tuple.dst = Address::from_v4(header.dst.0);
         Ok(())
     }
 
     /// RFC 8200 section 3; extension headers (section 4) are not followed.
     #[inline(always)]
     fn read_v6<F: Frame>(&mut self, frame: &mut F) -> Result<(), Reason> {
-        let header = frame.header::<Ipv6Hdr>(self.l3)?;
+        let header = frame.header::<Ipv6Header>(self.l3)?;
         self.family = Family::V6;
-        self.l4 = self.l3 + Ipv6Hdr::LEN;
-        self.packet_len = Ipv6Hdr::LEN as u32 + u32::from(u16::from_be_bytes(header.payload_len));
+        self.l4 = self.l3 + Ipv6Header::LEN;
+        self.packet_len = Ipv6Header::LEN as u32 + u32::from(u16::from_be_bytes(header.payload_len.0));
         if header.version() != 6 {
             return Err(Reason::Malformed);
         }
-        match header.next_hdr {
+        match header.next_header {
             44 => return Err(Reason::Fragment),
             // Hop-by-hop, routing, ESP, AH, destination options, mobility, HIP, shim6.
             0 | 43 | 50 | 51 | 60 | 135 | 139 | 140 => return Err(Reason::ExtensionHeader),
             _ => {}
         }
-        self.protocol = header.next_hdr;
+        self.protocol = header.next_header;
         self.hop_limit = header.hop_limit;
-        self.tuple.src = Address(header.src_addr);
-        self.tuple.dst = Address(header.dst_addr);
+        self.tuple.src = Address(header.src.0);
+        self.tuple.dst = Address(header.dst.0);
         Ok(())
     }
 }
@@ -164,6 +162,12 @@ pub fn segment<'a, F: Frame>(frame: &mut F, ip: &'a mut Network) -> Result<Segme
     if header_len < TcpHeader::LEN as u32 || headers > ip.packet_len {
         return Err(Reason::Malformed);
     }
-    (ip.tuple.src_port, ip.tuple.dst_port) = (tcp.src_port, tcp.dst_port);
-    Ok(Segment { ip, flags: tcp.flags, seq: u32::from_be_bytes(tcp.seq), ack: u32::from_be_bytes(tcp.ack), headers })
+    (ip.tuple.src_port, ip.tuple.dst_port) = (tcp.src_port.0, tcp.dst_port.0);
+    Ok(Segment {
+        ip,
+        flags: tcp.flags,
+        seq: u32::from_be_bytes(tcp.seq.0),
+        ack: u32::from_be_bytes(tcp.ack.0),
+        headers,
+    })
 }

@@ -54,9 +54,8 @@ pub fn hash_address(address: &Address, seed: u32) -> u32 {
 
 #[inline(always)]
 fn absorb(state: u64, address: &Address) -> u64 {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address.0;
-    let state = mix(state ^ u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
-    mix(state ^ u64::from_ne_bytes([i, j, k, l, m, n, o, p]))
+    let [a, b, c, d] = address.words().map(u64::from);
+    mix(mix(state ^ a ^ (b << 32)) ^ c ^ (d << 32))
 }
 
 /// One round of MurmurHash3's 64-bit finalizer: every input bit reaches every output bit.

@@ -1,6 +1,6 @@
 //! The maps and the host, as the core sees them.
 
-use crate::abi::{Address, Backend, BackendCounters, Flow, Service, ServiceKey, Settings, Slot, Tuple};
+use crate::abi::{Address, Backend, BackendCounters, Flow, Scratch, Service, ServiceKey, Settings, Slot, Tuple};
 
 /// Why a flow table did not take an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub trait Tables {
     fn service(&self, key: &ServiceKey) -> Option<&Service>;
     fn slot(&self, index: u32) -> Option<Slot>;
     fn backend(&self, index: u32) -> Option<&Backend>;
+    /// Room for the entries of a flow that is being opened, for which a BPF stack is too small.
+    fn scratch(&self) -> Option<&mut Scratch>;
     fn snat(&self, index: u32) -> Option<&Address>;
 
     /// Flows that are not finished, per backend; index 0 counts all flows in the table. Closes that race can take

@@ -1,36 +1,9 @@
-//! The TCP header and a flow's state, seen from the middle.
+//! TCP's control bits and a flow's state, seen from the middle.
 //!
 //! The gateway sees both directions but owns neither end, so it keeps what it saw of each direction and
 //! derives the state of the connection from the pair. States carry RFC 9293's names, from the client's side.
 
 use crate::abi::Seen;
-
-/// A TCP header without options (RFC 9293 section 3.1), all fields in network order.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct TcpHeader {
-    pub src_port: [u8; 2],
-    pub dst_port: [u8; 2],
-    pub seq: [u8; 4],
-    pub ack: [u8; 4],
-    /// Header length in 32-bit words in the upper four bits.
-    pub offset: u8,
-    pub flags: Flags,
-    pub window: [u8; 2],
-    pub checksum: [u8; 2],
-    pub urgent: [u8; 2],
-}
-
-impl TcpHeader {
-    pub const LEN: usize = size_of::<Self>();
-    pub const CHECKSUM_OFFSET: usize = core::mem::offset_of!(Self, checksum);
-
-    /// Header length in bytes, options included.
-    #[inline(always)]
-    pub fn header_len(&self) -> u32 {
-        u32::from(self.offset >> 4) * 4
-    }
-}
 
 /// The control bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{ArgGroup, builder::NonEmptyStringValueParser};
 
+use super::pins::Pins;
 use crate::daemon::{self, Host, RunOptions};
 
 /// Run the daemon: attach the datapath, serve the control socket, until SIGTERM or SIGINT
@@ -32,14 +33,17 @@ pub struct Run {
     /// Set the sysctls that forwarding needs
     #[arg(long)]
     set_sysctls: bool,
+    #[command(flatten)]
+    pins: Pins,
 }
 
 impl Run {
     /// Runs the daemon on the host that `host` makes of the options; `socket` wins over the file's.
     pub fn execute<H: Host>(self, socket: Option<PathBuf>, host: impl FnOnce(&RunOptions) -> H) -> Result<()> {
         env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
-        let Self { config, interfaces, state, detach_on_exit, set_sysctls } = self;
-        let options = RunOptions { config, interfaces, socket, state, detach_on_exit, set_sysctls };
+        let Self { config, interfaces, state, detach_on_exit, set_sysctls, pins } = self;
+        let pins = pins.folder;
+        let options = RunOptions { config, interfaces, socket, state, detach_on_exit, pins, set_sysctls };
         let host = host(&options);
         tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(daemon::run(&options, host))
     }

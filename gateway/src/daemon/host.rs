@@ -1,10 +1,12 @@
 //! The machine that the daemon runs on, as far as it needs one.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
 use crate::{
     config::Config,
-    lifecycle::{PacketTables, Site},
+    lifecycle::{Engine, PacketTables, Site},
 };
 
 /// Where services can listen here, and the datapath.
@@ -12,10 +14,16 @@ pub trait Host: Send + 'static {
     type Tables: PacketTables;
 
     /// Where services can listen, by this configuration on this host. Touches nothing.
-    fn site(&self, config: &Config) -> Result<Site>;
+    fn site(&self, config: &Config) -> impl Future<Output = Result<Site>> + Send;
 
     /// Loads and attaches the datapath, or adopts the one that is pinned.
-    fn attach(&mut self, config: &Config) -> Result<Self::Tables>;
+    fn attach(&mut self, config: &Config, site: &Site) -> impl Future<Output = Result<Self::Tables>> + Send;
+
+    /// Keeps the tables in step with the host for as long as the future is polled; it never ends by itself.
+    fn attend(
+        &mut self,
+        engine: Arc<Engine<Self::Tables>>,
+    ) -> impl Future<Output = Result<()>> + Send + 'static + use<Self>;
 
     /// Takes the datapath off and removes what is pinned.
     fn detach(&mut self) -> Result<()>;

@@ -17,6 +17,8 @@ pub struct RunOptions {
     pub state: Option<PathBuf>,
     /// Take the datapath off at the end, rather than leave it forwarding.
     pub detach_on_exit: bool,
+    /// Folder on a bpffs that the datapath is pinned in.
+    pub pins: PathBuf,
     /// Set the sysctls that forwarding needs, rather than ask for them.
     pub set_sysctls: bool,
 }

@@ -12,7 +12,7 @@ use crate::{
 /// Replaces the file's services by those of the file as it is; the configuration in force afterwards.
 ///
 /// A file that is refused is logged and changes nothing.
-pub fn reload<H: Host>(options: &RunOptions, running: Config, host: &H, engine: &Engine<H::Tables>) -> Config {
+pub async fn reload<H: Host>(options: &RunOptions, running: Config, host: &H, engine: &Engine<H::Tables>) -> Config {
     let Some(file) = &options.config else {
         log::warn!("there is no file to reload: the gateway runs from flags");
         return running;
@@ -21,7 +21,7 @@ pub fn reload<H: Host>(options: &RunOptions, running: Config, host: &H, engine: 
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         notify(&[NotifyState::Reloading, now]);
     }
-    let config = match try_reload(options, host, engine) {
+    let config = match try_reload(options, host, engine).await {
         Ok(config) => {
             log::info!("reloaded {}, services: {}", file.display(), engine.desired().entries().len());
             log_warnings(&config);
@@ -37,9 +37,9 @@ pub fn reload<H: Host>(options: &RunOptions, running: Config, host: &H, engine: 
     config
 }
 
-fn try_reload<H: Host>(options: &RunOptions, host: &H, engine: &Engine<H::Tables>) -> Result<Config> {
+async fn try_reload<H: Host>(options: &RunOptions, host: &H, engine: &Engine<H::Tables>) -> Result<Config> {
     let config = options.load()?;
-    let site = host.site(&config)?;
+    let site = host.site(&config).await?;
     engine.change(|desired| {
         // The datapath translates with the addresses and ports that it was attached with.
         let Site { snat, snat_ports, .. } = desired.site().clone();

@@ -81,6 +81,11 @@ impl<P: PacketTables> Engine<P> {
         self.read(P::status)
     }
 
+    /// Lets the keeper of the packet tables do its upkeep, between two changes.
+    pub fn attend<T>(&self, upkeep: impl FnOnce(&mut P) -> Result<T>) -> Result<T> {
+        upkeep(&mut *self.tables.write().map_err(|_| anyhow!("the packet tables are in an unknown state"))?)
+    }
+
     fn apply(&self, services: &[Arc<ResolvedService>]) -> Result<()> {
         let mut tables = self.tables.write().map_err(|_| anyhow!("the packet tables are in an unknown state"))?;
         tables.apply(services).context("put the change into the packet tables")

@@ -1,0 +1,15 @@
+//! The layouts as values that aya copies in and out of maps.
+
+use aya::Pod;
+
+use super::{Address, Backend, BackendCounters, Flow, Link, Service, ServiceKey, Settings, Slot, Tuple};
+
+macro_rules! pod {
+    ($($layout:ty),+ $(,)?) => {
+        // SAFETY: `repr(C)` without implicit padding; the enumerations within are written by this crate alone, and
+        // an entry that was never written is all zeros, which is a value of each.
+        $(unsafe impl Pod for $layout {})+
+    };
+}
+
+pod!(Address, Backend, BackendCounters, Flow, Link, Service, ServiceKey, Settings, Slot, Tuple);

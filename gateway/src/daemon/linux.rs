@@ -1,0 +1,165 @@
+//! This machine: its interfaces, the datapath on them, and what keeps both in step.
+
+use std::{net::IpAddr, path::Path, sync::Arc};
+
+use anyhow::{Context, Result, bail, ensure};
+use ipnet::IpNet;
+
+use super::{Host, RunOptions, upkeep};
+use crate::{
+    config::{self, Config},
+    datapath::{self, Attached, Capacity, Datapath, Pins, Wanted},
+    host::{
+        bpffs,
+        links::{self, Interface},
+        requirements, sysctl,
+    },
+    lifecycle::{Engine, HostAddresses, Site},
+    model::status::AttachMode,
+    tables::{Snat, Tables},
+};
+
+/// The Linux host that the daemon runs on.
+pub struct LinuxHost {
+    pins: Pins,
+    set_sysctls: bool,
+    datapath: Option<(Datapath, Vec<Attached>)>,
+}
+
+impl LinuxHost {
+    pub fn new(options: &RunOptions) -> Self {
+        Self { pins: Pins::at(&options.pins), set_sysctls: options.set_sysctls, datapath: None }
+    }
+
+    /// Sees to it that the kernel forwards between the interfaces, in the families that the gateway uses.
+    fn check_forwarding(&self, interfaces: &[Interface], site: &Site) -> Result<()> {
+        let names: Vec<&str> = interfaces.iter().map(|interface| interface.name.as_str()).collect();
+        let mut families = Vec::new();
+        for family in site.snat.iter().map(sysctl::Family::of) {
+            if !families.contains(&family) {
+                families.push(family);
+            }
+        }
+        let missing = sysctl::missing_forwarding(&names, &families);
+        if !self.set_sysctls && !missing.is_empty() {
+            bail!(missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+        }
+        for missing in &missing {
+            log::info!("setting what is missing: {missing}");
+            sysctl::set(missing)?;
+        }
+        Ok(())
+    }
+
+    async fn attach_all(
+        &self,
+        config: &Config,
+        site: &Site,
+        wanted: &[Interface],
+    ) -> Result<(Datapath, Tables, Vec<Attached>)> {
+        let capacity = Capacity {
+            flows: config.flows.capacity,
+            half_open: config.flows.half_open,
+            backends: config.backends.capacity,
+        };
+        let mut datapath = Datapath::load(self.pins.clone(), capacity)?;
+        let snat = Snat { addresses: site.snat.clone(), ports: site.snat_ports };
+        let mut tables = Tables::new(&datapath, &snat, capacity.flows)?;
+        let mut attached = Vec::with_capacity(wanted.len());
+        for interface in wanted {
+            let mode = config.interfaces.iter().find(|it| it.name == interface.name).map(|it| it.mode);
+            attached.push(datapath.attach(interface, wanted_mode(mode.unwrap_or_default()))?);
+        }
+        let names: Vec<&str> = wanted.iter().map(|interface| interface.name.as_str()).collect();
+        datapath.detach_others(&names)?;
+        tables.set_links(datapath.map("LINKS")?, &links::snapshot().await?, &attached)?;
+        for it in &attached {
+            log::info!("attached to {} in mode {}", it.name, it.mode.name());
+        }
+        let mut warnings: Vec<String> = attached.iter().filter_map(|it| it.warning.clone()).collect();
+        warnings.extend(config.warnings.iter().map(ToString::to_string));
+        tables.set_interfaces(attached.clone(), warnings);
+        Ok((datapath, tables, attached))
+    }
+}
+
+impl Host for LinuxHost {
+    type Tables = Tables;
+
+    /// Where the file leaves it open, clients come in on the first interface, and the addresses of the last one are
+    /// the sources of translated packets.
+    async fn site(&self, config: &Config) -> Result<Site> {
+        let interfaces = configured(config).await?;
+        let of = |interface: Option<&Interface>| -> Vec<IpAddr> {
+            interface.into_iter().flat_map(|interface| &interface.addresses).map(IpNet::addr).collect()
+        };
+        let host = HostAddresses {
+            public: of(interfaces.first()),
+            internal: of(interfaces.last()),
+            local_ports: sysctl::ip_local_port_range()?,
+        };
+        let site = Site::new(config, host)?;
+        ensure!(
+            !site.snat.is_empty(),
+            "there is no address to translate sources to: set [snat] addresses, or give the last interface an address"
+        );
+        Ok(site)
+    }
+
+    async fn attach(&mut self, config: &Config, site: &Site) -> Result<Tables> {
+        requirements::check()?;
+        let wanted = configured(config).await?;
+        self.check_forwarding(&wanted, site)?;
+        bpffs::ensure_mounted(self.pins.root().parent().unwrap_or(Path::new("/")))?;
+        let fresh = !self.pins.exist();
+        match self.attach_all(config, site, &wanted).await {
+            Ok((datapath, tables, attached)) => {
+                self.datapath = Some((datapath, attached));
+                Ok(tables)
+            }
+            Err(error) => {
+                // Nothing ran before, so nothing is to run after a start that failed.
+                if fresh && let Err(again) = datapath::detach(&self.pins) {
+                    log::warn!("cannot remove what was attached: {again:#}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn attend(&mut self, engine: Arc<Engine<Tables>>) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
+        let datapath = self.datapath.take();
+        async move {
+            let (datapath, attached) = datapath.context("the datapath is not attached")?;
+            upkeep::run(datapath, attached, engine).await
+        }
+    }
+
+    fn detach(&mut self) -> Result<()> {
+        datapath::detach(&self.pins).map(drop)
+    }
+}
+
+/// The interfaces of the configuration, in its order, as the host has them.
+async fn configured(config: &Config) -> Result<Vec<Interface>> {
+    ensure!(
+        !config.interfaces.is_empty(),
+        "there is no interface to attach to: add an [[interface]] to the file, or give --interface"
+    );
+    let mut host = links::snapshot().await.context("list the interfaces")?;
+    let take = |wanted: &config::Interface| {
+        let position = host.iter().position(|interface| interface.name == wanted.name);
+        let position = position.with_context(|| format!("there is no interface {}", wanted.name))?;
+        Ok(host.swap_remove(position))
+    };
+    config.interfaces.iter().map(take).collect()
+}
+
+fn wanted_mode(mode: config::Mode) -> Wanted {
+    match mode {
+        config::Mode::Auto => Wanted::Auto,
+        config::Mode::XdpNative => Wanted::Exactly(AttachMode::XdpNative),
+        config::Mode::XdpGeneric => Wanted::Exactly(AttachMode::XdpGeneric),
+        config::Mode::Tc => Wanted::Exactly(AttachMode::Tc),
+    }
+}

@@ -1,0 +1,251 @@
+//! The maps of the packet programs, from the daemon's side.
+
+mod backends;
+mod clock;
+mod flows;
+mod maglev;
+mod mapped;
+mod regions;
+mod services;
+mod sweep;
+mod syscall;
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use aya::maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray};
+use gateway_common::{
+    abi::{self, Direction, Egress, Link, MAX_SNAT, Settings, ticks_from_secs},
+    nat::{self, Reason},
+};
+
+pub use sweep::{Sweeper, Swept};
+
+use crate::{
+    config::PortRange,
+    datapath::{Attached, Datapath},
+    host::links::{Interface, Kind},
+    lifecycle::{PacketTables, ResolvedService},
+    model::{
+        flow::{FlowFilter, FlowPage},
+        status::{Action, AttachMode, BackendCounters, DatapathStatus, InterfaceStatus, ReasonCount, TableFill},
+    },
+};
+
+/// What the sources of translated packets are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snat {
+    pub addresses: Vec<IpAddr>,
+    pub ports: PortRange,
+}
+
+/// The maps, and what is in them.
+pub struct Tables {
+    services: services::Services,
+    backends: backends::Backends,
+    flows: flows::FlowTable,
+    half_open: flows::FlowTable,
+    reasons: PerCpuArray<MapData, u64>,
+    open_flows: mapped::MappedArray<i64>,
+    settings: mapped::MappedArray<Settings>,
+    capacity: u32,
+    half_open_capacity: u32,
+    interfaces: Vec<Attached>,
+    warnings: Vec<String>,
+    idle_timeouts: HashMap<String, u32>,
+    swept: Mutex<Swept>,
+}
+
+impl Tables {
+    /// Opens the maps of a loaded datapath and tells them about the host.
+    pub fn new(datapath: &Datapath, snat: &Snat, capacity: u32) -> Result<Self> {
+        let open = |name| datapath.map(name);
+        let settings = mapped::MappedArray::new(&open("SETTINGS")?).context("map the settings")?;
+        let flows = flows::FlowTable::new(Map::HashMap(open("FLOWS")?), open("FLOWS")?)?;
+        let half_open = flows::FlowTable::new(Map::LruHashMap(open("HALF_OPEN")?), open("HALF_OPEN")?)?;
+        let half_open_capacity = half_open.capacity()? / 2;
+        let tables = Self {
+            services: services::Services::new(open("SERVICES")?, &open("SLOTS")?)?,
+            backends: backends::Backends::new(&open("BACKENDS")?, &open("OPEN_FLOWS")?, open("COUNTERS")?)?,
+            reasons: PerCpuArray::try_from(Map::PerCpuArray(open("REASONS")?)).context("open the reason counters")?,
+            open_flows: mapped::MappedArray::new(&open("OPEN_FLOWS")?).context("map the counters of open flows")?,
+            // Maps that were adopted keep their size.
+            capacity: capacity.min((flows.capacity()? / 2).saturating_sub(half_open_capacity)),
+            half_open_capacity,
+            flows,
+            half_open,
+            settings,
+            interfaces: Vec::new(),
+            warnings: Vec::new(),
+            idle_timeouts: HashMap::new(),
+            swept: Mutex::default(),
+        };
+        tables.write_snat(open("SNAT")?, snat)?;
+        Ok(tables)
+    }
+
+    /// Tells the programs by which interfaces XDP can send, and makes them look up their next hops anew.
+    pub fn set_links(&self, links: MapData, host: &[Interface], attached: &[Attached]) -> Result<()> {
+        let mut map: BpfHashMap<_, u32, Link> =
+            BpfHashMap::try_from(Map::HashMap(links)).context("open the map of links")?;
+        let native = |index| attached.iter().any(|it| it.ifindex == index && it.mode == AttachMode::XdpNative);
+        let wanted: HashMap<u32, Link> = host
+            .iter()
+            .filter_map(|interface| {
+                let (device, vlan) = match interface.kind {
+                    Kind::Vlan { parent, id } if native(parent) => (parent, id),
+                    _ if native(interface.index) => (interface.index, 0),
+                    _ => return None,
+                };
+                Some((interface.index, Link { device, egress: Egress::native(vlan), reserved: 0 }))
+            })
+            .collect();
+        let present: Vec<u32> = map.keys().collect::<Result<_, _>>().context("read the map of links")?;
+        for index in present.iter().filter(|index| !wanted.contains_key(index)) {
+            map.remove(index).context("remove a link")?;
+        }
+        for (index, link) in &wanted {
+            map.insert(index, link, 0).context("write a link")?;
+        }
+        self.forget_hops();
+        Ok(())
+    }
+
+    /// Makes every cached next hop stale.
+    pub fn forget_hops(&self) {
+        let mut settings = self.settings.get(0);
+        // 0 marks a hop that is never current.
+        settings.generation = settings.generation.checked_add(1).unwrap_or(1);
+        self.settings.set(0, settings);
+    }
+
+    /// What `status` shows of the interfaces.
+    pub fn set_interfaces(&mut self, interfaces: Vec<Attached>, warnings: Vec<String>) {
+        self.interfaces = interfaces;
+        self.warnings = warnings;
+    }
+
+    /// The idle timeout of a backend's flows, in ticks.
+    pub fn idle_timeouts(&self) -> impl Fn(u32) -> u32 + use<> {
+        let default = ticks_from_secs(crate::model::Policy::default().idle_timeout.as_secs());
+        let by_backend: HashMap<u32, u32> = self
+            .backends
+            .names()
+            .filter_map(|(index, name)| Some((index, *self.idle_timeouts.get(&name.service)?)))
+            .collect();
+        move |backend| by_backend.get(&backend).copied().unwrap_or(default)
+    }
+
+    /// Takes a sweep's findings over: table fill for `status`, and indices that can be given away.
+    pub fn take_swept(&mut self, swept: Swept) -> Result<()> {
+        let unnamed: Vec<u32> = self.backends.retired().filter(|index| !swept.by_backend.contains_key(index)).collect();
+        for index in unnamed {
+            self.backends.free(index)?;
+        }
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = swept;
+        Ok(())
+    }
+
+    fn write_snat(&self, map: MapData, snat: &Snat) -> Result<()> {
+        let mut map: Array<_, abi::Address> = Array::try_from(Map::Array(map)).context("open the snat array")?;
+        let mut settings = self.settings.get(0);
+        (settings.snat_v4, settings.snat_v6) = (0, 0);
+        for address in &snat.addresses {
+            let (count, base) = match address {
+                IpAddr::V4(_) => (&mut settings.snat_v4, 0),
+                IpAddr::V6(_) => (&mut settings.snat_v6, MAX_SNAT),
+            };
+            anyhow::ensure!(*count < MAX_SNAT, "at most {MAX_SNAT} snat addresses of a family are possible");
+            map.set(base + *count, abi::Address::from(*address), 0).context("write the snat array")?;
+            *count += 1;
+        }
+        settings.first_port = snat.ports.first();
+        settings.ports = u16::try_from(snat.ports.len()).unwrap_or(u16::MAX);
+        settings.capacity = self.capacity;
+        if settings.seed == 0 {
+            // The keys of a randomly seeded hasher are the standard library's way to random numbers.
+            use std::hash::{BuildHasher, RandomState};
+            settings.seed = RandomState::new().hash_one(0) as u32 | 1;
+        }
+        self.settings.set(0, settings);
+        Ok(())
+    }
+}
+
+impl PacketTables for Tables {
+    fn apply(&mut self, services: &[Arc<ResolvedService>]) -> Result<()> {
+        let ticks = |timeout: Duration| ticks_from_secs(timeout.as_secs().max(1));
+        self.idle_timeouts = services
+            .iter()
+            .map(|resolved| (resolved.service.name.clone(), ticks(resolved.service.policy.idle_timeout)))
+            .collect();
+        self.services.apply(services, &mut self.backends)
+    }
+
+    fn flows(&self, filter: &FlowFilter, limit: usize) -> Result<FlowPage> {
+        flows::list(&self.flows, &self.half_open, &self.backends, filter, limit)
+    }
+
+    fn backend_counters(&self) -> Result<Vec<BackendCounters>> {
+        self.backends.totals()
+    }
+
+    fn status(&self) -> Result<DatapathStatus> {
+        let open = self.open_flows.get(0).max(0).cast_unsigned();
+        let half_open = count_originals(&self.half_open)?;
+        let fill = |open, capacity: u32| TableFill { open, capacity: capacity.into() };
+        let interfaces = self.interfaces.iter().map(|attached| InterfaceStatus {
+            name: attached.name.clone(),
+            ifindex: attached.ifindex,
+            mode: attached.mode,
+        });
+        Ok(DatapathStatus {
+            interfaces: interfaces.collect(),
+            flows: fill(open, self.capacity),
+            half_open: fill(half_open, self.half_open_capacity),
+            reasons: self.reason_counts()?,
+            warnings: self.warnings.clone(),
+        })
+    }
+}
+
+impl Tables {
+    /// Packets by reason. What XDP passes to the kernel comes by the TC program next, which counts it again: so
+    /// for reasons to pass only TC's count is taken, except for what XDP hands to TC.
+    fn reason_counts(&self) -> Result<Vec<ReasonCount>> {
+        let count = |hook: usize, reason: Reason| -> Result<u64> {
+            let index = (hook * Reason::COUNT + reason as usize) as u32;
+            Ok(self.reasons.get(&index, 0).context("read the reason counters")?.iter().sum())
+        };
+        let reasons = Reason::ALL.iter().map(|reason| {
+            let (xdp, tc) = (count(0, *reason)?, count(1, *reason)?);
+            let seen_twice = reason.action() == nat::Action::Pass && *reason != Reason::HandedToTc;
+            Ok(ReasonCount {
+                reason: reason.name().to_owned(),
+                action: action(reason.action()),
+                packets: if seen_twice { tc } else { xdp + tc },
+            })
+        });
+        reasons.collect()
+    }
+}
+
+fn count_originals(table: &flows::FlowTable) -> Result<u64> {
+    let mut count = 0;
+    table.visit(|_, entry| count += u64::from(entry.direction == Direction::Original))?;
+    Ok(count)
+}
+
+fn action(action: nat::Action) -> Action {
+    match action {
+        nat::Action::Pass => Action::Pass,
+        nat::Action::Drop => Action::Drop,
+        nat::Action::Forward => Action::Forward,
+        nat::Action::Answer => Action::Answer,
+    }
+}

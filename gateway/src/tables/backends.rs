@@ -1,0 +1,170 @@
+//! Which backend has which index.
+//!
+//! An index is a backend's identity in flows and counters, so it is given to another backend only when no flow
+//! names it any more: backends that are wanted no more are *retired* until then.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::{IpAddr, SocketAddr},
+};
+
+use anyhow::{Context, Result};
+use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues};
+use gateway_common::abi;
+
+use super::mapped::MappedArray;
+use crate::model::{Backend, flow::Traffic, status::BackendCounters};
+
+/// A backend's service and address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendName {
+    pub service: String,
+    pub address: SocketAddr,
+}
+
+/// The backends in the maps.
+pub struct Backends {
+    entries: MappedArray<abi::Backend>,
+    open_flows: MappedArray<i64>,
+    counters: PerCpuArray<MapData, abi::BackendCounters>,
+    /// By service and address: those that are wanted.
+    indices: HashMap<String, HashMap<SocketAddr, u32>>,
+    names: HashMap<u32, BackendName>,
+    /// Pinned when this process started, by service identifier and address; not wanted by anybody so far.
+    adopted: HashMap<(u32, SocketAddr), u32>,
+    retired: BTreeSet<u32>,
+    free: BTreeSet<u32>,
+    /// Indices from here on have never been used.
+    next: u32,
+}
+
+impl Backends {
+    pub fn new(entries: &MapData, open_flows: &MapData, counters: MapData) -> Result<Self> {
+        let entries: MappedArray<abi::Backend> = MappedArray::new(entries).context("map the backend array")?;
+        let open_flows = MappedArray::new(open_flows).context("map the counters of open flows")?;
+        let counters = PerCpuArray::try_from(Map::PerCpuArray(counters)).context("open the backend counters")?;
+        let (mut adopted, mut free, mut next) = (HashMap::new(), BTreeSet::new(), 1);
+        for index in 1..entries.len() {
+            let backend = entries.get(index);
+            if backend.in_use == 0 {
+                free.insert(index);
+            } else {
+                let address = SocketAddr::new(IpAddr::from(backend.address), u16::from_be_bytes(backend.port));
+                adopted.insert((backend.service, address), index);
+                next = index + 1;
+            }
+        }
+        let free = free.into_iter().filter(|index| *index < next).collect();
+        let (indices, names, retired) = (HashMap::new(), HashMap::new(), BTreeSet::new());
+        Ok(Self { entries, open_flows, counters, indices, names, adopted, retired, free, next })
+    }
+
+    /// Gives every backend of a service an index and retires those that are not among them.
+    pub fn place(&mut self, service: &str, id: u32, wanted: &[Backend]) -> Result<HashMap<SocketAddr, u32>> {
+        let mut before = self.indices.remove(service).unwrap_or_default();
+        let mut indices = HashMap::with_capacity(wanted.len());
+        for backend in wanted {
+            let known = before.remove(&backend.address).or_else(|| self.adopted.remove(&(id, backend.address)));
+            let index = match known {
+                Some(index) => index,
+                None => self.allocate()?,
+            };
+            self.entries.set(
+                index,
+                abi::Backend {
+                    address: backend.address.ip().into(),
+                    port: backend.address.port().to_be_bytes(),
+                    weight: backend.weight,
+                    service: id,
+                    in_use: 1,
+                    reserved: [0; 7],
+                },
+            );
+            let name = BackendName { service: service.to_owned(), address: backend.address };
+            self.names.insert(index, name);
+            indices.insert(backend.address, index);
+        }
+        self.retired.extend(before.into_values());
+        self.indices.insert(service.to_owned(), indices.clone());
+        Ok(indices)
+    }
+
+    /// Retires all backends of a service.
+    pub fn retire_all(&mut self, service: &str) {
+        self.retired.extend(self.indices.remove(service).into_iter().flat_map(HashMap::into_values));
+    }
+
+    /// Retires what was pinned and that no service has claimed.
+    pub fn retire_unclaimed(&mut self) {
+        for ((_, address), index) in self.adopted.drain() {
+            self.names.insert(index, BackendName { service: String::new(), address });
+            self.retired.insert(index);
+        }
+    }
+
+    pub fn name(&self, index: u32) -> Option<&BackendName> {
+        self.names.get(&index)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = (u32, &BackendName)> {
+        self.names.iter().map(|(index, name)| (*index, name))
+    }
+
+    /// Backends that are wanted no more but that flows may still name.
+    pub fn retired(&self) -> impl Iterator<Item = u32> + '_ {
+        self.retired.iter().copied()
+    }
+
+    /// Frees the index of a retired backend that no flow names.
+    pub fn free(&mut self, index: u32) -> Result<()> {
+        if self.retired.remove(&index) {
+            let mut entry = self.entries.get(index);
+            entry.in_use = 0;
+            self.entries.set(index, entry);
+            self.open_flows.counter(index).store(0, std::sync::atomic::Ordering::Relaxed);
+            let cpus = aya::util::nr_cpus().map_err(|(path, error)| anyhow::anyhow!("read {path}: {error}"))?;
+            let zero = PerCpuValues::try_from(vec![abi::BackendCounters::default(); cpus])?;
+            self.counters.set(index, zero, 0).context("clear the backend counters")?;
+            self.names.remove(&index);
+            self.free.insert(index);
+        }
+        Ok(())
+    }
+
+    /// Totals of every backend that is wanted.
+    pub fn totals(&self) -> Result<Vec<BackendCounters>> {
+        let all = self.indices.iter().flat_map(|(service, indices)| indices.iter().map(move |entry| (service, entry)));
+        all.map(|(service, (address, index))| {
+            let per_cpu = self.counters.get(index, 0).context("read the backend counters")?;
+            let sum = |pick: fn(&abi::BackendCounters) -> u64| per_cpu.iter().map(pick).sum();
+            Ok(BackendCounters {
+                service: service.clone(),
+                backend: *address,
+                connections: sum(|counters| counters.connections),
+                open_flows: self.open_flows.get(*index).max(0).cast_unsigned(),
+                original: Traffic {
+                    packets: sum(|counters| counters.traffic[0].packets),
+                    bytes: sum(|counters| counters.traffic[0].bytes),
+                },
+                reply: Traffic {
+                    packets: sum(|counters| counters.traffic[1].packets),
+                    bytes: sum(|counters| counters.traffic[1].bytes),
+                },
+            })
+        })
+        .collect()
+    }
+
+    fn allocate(&mut self) -> Result<u32> {
+        if let Some(index) = self.free.pop_first() {
+            return Ok(index);
+        }
+        anyhow::ensure!(
+            self.next < self.entries.len(),
+            "all {} places for backends are taken: raise [backends] capacity",
+            self.entries.len() - 1
+        );
+        self.next += 1;
+        Ok(self.next - 1)
+    }
+}
