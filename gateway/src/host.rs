@@ -4,7 +4,11 @@
 //! the network namespace of the calling thread. Nothing is changed behind the operator's back: what is set or mounted
 //! is asked for by the caller, and neighbour entries that others made are left alone.
 
+pub mod bpffs;
 pub mod links;
 mod neighbour_entry;
+pub mod neighbours;
 mod netlink;
+pub mod requirements;
+pub mod sysctl;
 pub mod watch;

@@ -1,6 +1,8 @@
 //! What the gateway learns from the kernel of a host, and what it asks of it, on hosts of the laboratory.
 
 mod interfaces;
+mod neighbours;
+mod settings;
 mod watching;
 
 use std::{future::Future, pin::Pin};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::host::watch::Watch;
+use gateway::host::{neighbours::Neighbours, watch::Watch};
 use tokio::time::timeout;
 
 use crate::{Wire, on};
@@ -90,6 +90,29 @@ fn burst_is_one_change_and_an_overrun_loses_none() {
             }
             wire.host.ip(&["route add 192.0.2.0/24 via 10.0.0.2"]);
             wakes(timeout(SOON, watch.changed()).await, "a change after the overrun");
+        })
+    });
+}
+
+#[test]
+fn next_hops_that_are_kept_resolved_wake_nobody() {
+    let wire = Wire::new();
+    for family in ["ipv4", "ipv6"] {
+        for (name, value) in
+            [("base_reachable_time_ms", "200"), ("delay_first_probe_time", "1"), ("retrans_time_ms", "100")]
+        {
+            wire.host.sysctl(&format!("net/{family}/neigh/eth0/{name}"), value);
+        }
+        wire.host.sysctl(&format!("net/{family}/neigh/eth0/interval_probe_time_ms"), "100");
+    }
+    on(&wire.host, || {
+        Box::pin(async {
+            // The last one does not answer.
+            let addresses = ["10.0.0.2", "fd00::2", "10.0.0.9"].map(|address| address.parse().unwrap());
+            Neighbours::new().await.unwrap().keep(&addresses).await.unwrap();
+            let mut watch = Watch::start().await.unwrap();
+            settle(&mut watch).await;
+            assert!(timeout(6 * QUIET, watch.changed()).await.is_err());
         })
     });
 }
