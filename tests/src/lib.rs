@@ -19,8 +19,8 @@ pub mod scenario;
 pub mod topology;
 pub mod traffic;
 
+pub use self::gateway::{Gateway, GatewayConfig, Mode, ServiceConfig};
 pub use eventually::eventually;
-pub use gateway::{Gateway, GatewayConfig, Mode, ServiceConfig};
 pub use host::{Family, Front, Host};
 pub use kernel_nat::forward_in_kernel;
 pub use lab_id::LabId;

@@ -1,0 +1,14 @@
+//! What the gateway needs to know of the Linux host, and the few things it asks of it.
+//!
+//! Interfaces, their changes and next hops go through rtnetlink; settings through `/proc/sys`. Everything speaks of
+//! the network namespace of the calling thread. Nothing is changed behind the operator's back: what is set or mounted
+//! is asked for by the caller, and neighbour entries that others made are left alone.
+
+pub mod bpffs;
+pub mod links;
+mod neighbour_entry;
+pub mod neighbours;
+mod netlink;
+pub mod requirements;
+pub mod sysctl;
+pub mod watch;
