@@ -50,9 +50,14 @@ impl Address {
         self.words()[3].to_ne_bytes()
     }
 
-    pub fn family(&self) -> Family {
+    #[inline(always)]
+    pub const fn is_v4_mapped(&self) -> bool {
         let [a, b, c, _] = self.words();
-        if (a, b, c) == (0, 0, u32::from_ne_bytes([0, 0, 0xff, 0xff])) { Family::V4 } else { Family::V6 }
+        a == 0 && b == 0 && c == u32::from_ne_bytes([0, 0, 0xff, 0xff])
+    }
+
+    pub fn family(&self) -> Family {
+        if self.is_v4_mapped() { Family::V4 } else { Family::V6 }
     }
 }
 

@@ -11,11 +11,11 @@ use super::{
     flow,
     frame::Frame,
     headers::{Bytes2, Bytes4, Bytes16, IcmpHeader, Ipv4Header, Ipv6Header, TcpHeader, TcpStart},
-    parse::{Network, PROTOCOL_ICMP, PROTOCOL_TCP},
+    parse::{Network, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP},
     rewrite,
     tables::{FlowTable, Tables},
 };
-use crate::abi::{Address, Family, Tuple};
+use crate::abi::{Address, Family, Seen, Tuple};
 
 /// The packet that an error quotes.
 struct Quoted {
@@ -33,6 +33,7 @@ pub fn error<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &Network) -> Re
     let mut quoted = Quoted { l3: ip.l4 + IcmpHeader::LEN, l4: 0, key: ip.tuple };
     quoted.read(frame, ip)?;
     let flow = match tables.flows().get(&quoted.key) {
+        Some(flow) if flow.seen.contains(Seen::RESTING) => return Err(Reason::FlowGone),
         Some(flow) => flow,
         None => tables.half_open().get(&quoted.key).ok_or(Reason::IcmpUnrelated)?,
     };
@@ -41,7 +42,7 @@ pub fn error<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &Network) -> Re
         // No error about an error (RFC 1122 section 3.2.2, RFC 4443 section 2.4 e).
         return Err(Reason::NoRoute);
     }
-    let change = rewrite_quoted(frame, ip.family, &quoted, &flow.to)?;
+    let change = rewrite_quoted(frame, ip, &quoted, &flow.to)?;
     rewrite_outer(frame, ip, &flow.to, change)?;
     frame.set_link_layer(ip.l3, &flow.hop, ip.ether_type())?;
     Ok(Verdict { reason: Reason::IcmpForwarded, ifindex: flow.hop.ifindex })
@@ -65,7 +66,7 @@ impl Quoted {
         match ip.family {
             Family::V4 => {
                 // Destination unreachable, time exceeded, parameter problem.
-                if !matches!(kind, 3 | 11 | 12) {
+                if ip.protocol != PROTOCOL_ICMP || !matches!(kind, 3 | 11 | 12) {
                     return Err(Reason::IcmpUnrelated);
                 }
                 let inner = frame.header::<Ipv4Header>(self.l3)?;
@@ -80,7 +81,7 @@ impl Quoted {
             }
             Family::V6 => {
                 // Destination unreachable, packet too big, time exceeded, parameter problem.
-                if !matches!(kind, 1..=4) {
+                if ip.protocol != PROTOCOL_ICMPV6 || !matches!(kind, 1..=4) {
                     return Err(Reason::IcmpUnrelated);
                 }
                 let inner = frame.header::<Ipv6Header>(self.l3)?;
@@ -90,7 +91,15 @@ impl Quoted {
                 self.l4 = self.l3 + Ipv6Header::LEN;
                 self.key.dst = Address(inner.src.0);
                 self.key.src = Address(inner.dst.0);
+                // In the tables these are IPv4 addresses.
+                if self.key.src.is_v4_mapped() || self.key.dst.is_v4_mapped() {
+                    return Err(Reason::IcmpUnrelated);
+                }
             }
+        }
+        // What follows the packet in its frame is padding, no quotation.
+        if self.l4 + TcpStart::LEN > ip.end() {
+            return Err(Reason::IcmpUnrelated);
         }
         let tcp = frame.header::<TcpStart>(self.l4)?;
         (self.key.dst_port, self.key.src_port) = (tcp.src_port.0, tcp.dst_port.0);
@@ -98,37 +107,41 @@ impl Quoted {
     }
 }
 
-/// Gives the quoted packet the tuple it has on the other side, where its answers have the tuple `to`. Returns the change of all it covers.
+/// Gives the quoted packet the tuple it has on the other side, where its answers have the tuple `to`. Returns the
+/// change of all that the message's checksum covers.
 #[inline(never)]
-fn rewrite_quoted<F: Frame>(frame: &mut F, family: Family, quoted: &Quoted, to: &Tuple) -> Result<Delta, Reason> {
-    let (from, to) = (quoted.key.reversed(), to.reversed());
-    let (addresses, header) = match family {
+fn rewrite_quoted<F: Frame>(frame: &mut F, ip: &Network, quoted: &Quoted, to: &Tuple) -> Result<Delta, Reason> {
+    // Both are tuples of answers: what the quoted packet has as its source is their destination.
+    let from = &quoted.key;
+    let (addresses, header) = match ip.family {
         Family::V4 => {
-            let addresses = Delta::ZERO.replace4(from.src.v4(), to.src.v4()).replace4(from.dst.v4(), to.dst.v4());
+            let addresses = Delta::ZERO.replace4(from.dst.v4(), to.dst.v4()).replace4(from.src.v4(), to.src.v4());
             let inner = frame.header::<Ipv4Header>(quoted.l3)?;
-            inner.src = Bytes4(to.src.v4());
-            inner.dst = Bytes4(to.dst.v4());
+            inner.src = Bytes4(to.dst.v4());
+            inner.dst = Bytes4(to.src.v4());
             let checksum = inner.checksum.0;
             inner.checksum = Bytes2(addresses.apply(checksum));
             (addresses, addresses.replace2(checksum, inner.checksum.0))
         }
         Family::V6 => {
-            let addresses = Delta::ZERO.replace16(from.src.0, to.src.0).replace16(from.dst.0, to.dst.0);
+            let addresses = Delta::ZERO.replace16(from.dst.0, to.dst.0).replace16(from.src.0, to.src.0);
             let inner = frame.header::<Ipv6Header>(quoted.l3)?;
-            inner.src = Bytes16(to.src.0);
-            inner.dst = Bytes16(to.dst.0);
+            inner.src = Bytes16(to.dst.0);
+            inner.dst = Bytes16(to.src.0);
             (addresses, addresses)
         }
     };
-    let ports = Delta::ZERO.replace2(from.src_port, to.src_port).replace2(from.dst_port, to.dst_port);
+    let ports = Delta::ZERO.replace2(from.dst_port, to.dst_port).replace2(from.src_port, to.src_port);
     let tcp = frame.header::<TcpStart>(quoted.l4)?;
-    (tcp.src_port, tcp.dst_port) = (Bytes2(to.src_port), Bytes2(to.dst_port));
-    let mut change = header.and(ports);
-    // The checksum may lie beyond the quotation.
-    if let Ok(checksum) = frame.header::<Bytes2>(quoted.l4 + TcpHeader::CHECKSUM_OFFSET) {
-        let old = checksum.0;
-        checksum.0 = addresses.and(ports).apply(old);
-        change = change.replace2(old, checksum.0);
+    (tcp.src_port, tcp.dst_port) = (Bytes2(to.dst_port), Bytes2(to.src_port));
+    let change = header.and(ports);
+    // The checksum may lie beyond the quotation; what follows the packet in its frame is padding.
+    let checksum = quoted.l4 + TcpHeader::CHECKSUM_OFFSET;
+    if checksum + 2 > ip.end() {
+        return Ok(change);
     }
-    Ok(change)
+    let checksum = frame.header::<Bytes2>(checksum)?;
+    let old = checksum.0;
+    checksum.0 = addresses.and(ports).apply(old);
+    Ok(change.replace2(old, checksum.0))
 }

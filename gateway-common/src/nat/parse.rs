@@ -36,6 +36,12 @@ impl Network {
         }
     }
 
+    /// Offset behind the IP packet.
+    #[inline(always)]
+    pub fn end(&self) -> usize {
+        self.l3 + self.packet_len as usize
+    }
+
     /// Offset from the IP header to its payload.
     #[inline(always)]
     pub fn header_len(&self) -> u32 {
@@ -104,7 +110,7 @@ impl Network {
             Ethernet::IPV6 => self.read_v6(frame),
             _ => Err(Reason::NotIp),
         }?;
-        if frame.holds(self.l3 + self.packet_len as usize) { Ok(()) } else { Err(Reason::Malformed) }
+        if frame.holds(self.end()) { Ok(()) } else { Err(Reason::Malformed) }
     }
 
     /// RFC 791 section 3.1.
@@ -149,6 +155,11 @@ impl Network {
         self.hop_limit = header.hop_limit;
         self.tuple.src = Address(header.src.0);
         self.tuple.dst = Address(header.dst.0);
+        // In the tables these are IPv4 addresses, which IPv6 packets never carry (RFC 4291 section 2.5.5.2,
+        // RFC 6890 table 20: not forwardable).
+        if self.tuple.src.is_v4_mapped() || self.tuple.dst.is_v4_mapped() {
+            return Err(Reason::Malformed);
+        }
         Ok(())
     }
 }
