@@ -36,7 +36,6 @@ macro_rules! flow_table {
     ($map:ident) => {
         impl FlowTable for KernelFlows<$map<Tuple, Flow>> {
             #[inline(always)]
-            #[expect(clippy::mut_from_ref, reason = "the trait hands out map memory, which other CPUs write as well")]
             fn get(&self, tuple: &Tuple) -> Option<&mut Flow> {
                 let flow = self.0.get_ptr_mut(tuple)?;
                 // SAFETY: map memory that RCU keeps alive while the program runs. An entry is written by
@@ -139,7 +138,6 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    #[expect(clippy::mut_from_ref, reason = "a per-CPU value: this CPU's alone")]
     fn counters(&self, backend: u32) -> Option<&mut BackendCounters> {
         let counters = COUNTERS.get_ptr_mut(backend)?;
         // SAFETY: a per-CPU value, and a program does not interrupt another on its CPU.

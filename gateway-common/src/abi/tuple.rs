@@ -50,6 +50,13 @@ impl Address {
         self.words()[3].to_ne_bytes()
     }
 
+    /// Equality by words: without a call, which is what comparing bytes becomes.
+    #[inline(always)]
+    const fn equals(&self, other: &Self) -> bool {
+        let ([a, b, c, d], [e, f, g, h]) = (self.words(), other.words());
+        a == e && b == f && c == g && d == h
+    }
+
     #[inline(always)]
     pub const fn is_v4_mapped(&self) -> bool {
         let [a, b, c, _] = self.words();
@@ -103,6 +110,15 @@ impl Tuple {
     #[inline(always)]
     pub const fn reversed(&self) -> Self {
         Self::new(self.dst, self.src, self.dst_port, self.src_port)
+    }
+
+    /// Whether packets with this tuple answer those with `other`.
+    #[inline(always)]
+    pub const fn is_reverse_of(&self, other: &Self) -> bool {
+        self.src.equals(&other.dst)
+            && self.dst.equals(&other.src)
+            && u16::from_ne_bytes(self.src_port) == u16::from_ne_bytes(other.dst_port)
+            && u16::from_ne_bytes(self.dst_port) == u16::from_ne_bytes(other.src_port)
     }
 
     pub fn source(&self) -> SocketAddr {

@@ -3,7 +3,6 @@
 use super::{
     Reason, Verdict, answer,
     frame::Frame,
-    open,
     parse::Segment,
     rewrite,
     tables::{FlowTable, Tables},
@@ -23,7 +22,6 @@ pub fn established<F: Frame, T: Tables>(
         return Err(Reason::FlowGone);
     }
     if segment.flags.opens() && flow.direction == Direction::Original && is_finished(tables.flows(), flow) {
-        open::recycle(tables, segment.tuple(), flow);
         return Ok(None);
     }
     forward(frame, tables, segment, flow).map(Some)
@@ -89,7 +87,7 @@ pub fn record<T: Tables>(tables: &T, segment: &Segment, flow: &mut Flow) {
         if tcp::seq_after(next_seq, flow.next_seq) {
             flow.next_seq = next_seq;
         }
-        if tcp::seq_after(segment.ack, flow.acked) {
+        if segment.flags.contains(Flags::ACK) && tcp::seq_after(segment.ack, flow.acked) {
             flow.acked = segment.ack;
         }
     }

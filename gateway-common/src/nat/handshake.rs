@@ -14,7 +14,7 @@ use crate::abi::{Direction, Flow, Seen, Tuple};
 /// one window without scaling, for servers that speak before the ACK arrives (RFC 7413).
 const EARLY_DATA: u32 = 0xffff;
 
-/// A segment of a half-open flow. `Ok(None)`: a SYN whose attempt the backend refused, to be opened anew.
+/// A segment of a half-open flow. `Ok(None)`: a SYN whose attempt cannot go on, to be opened anew.
 #[inline(never)]
 pub fn half_open<F: Frame, T: Tables>(
     frame: &mut F,
@@ -35,7 +35,7 @@ pub fn half_open<F: Frame, T: Tables>(
     }
     entry.seen = tcp::next_seen(entry.seen, segment.flags, true);
     let first = entry.packets == 0;
-    if first {
+    if first || numbers_anew(segment, entry) {
         (entry.next_seq, entry.acked) = (segment.next_seq(), segment.ack);
     }
     flow::record(tables, segment, entry);
@@ -43,29 +43,28 @@ pub fn half_open<F: Frame, T: Tables>(
     flow::send(frame, segment, entry, if opened { Reason::Opened } else { Reason::Forwarded }).map(Some)
 }
 
-/// Whether the backend has reset the attempt that a repeated SYN belongs to; removes the attempt if so. The
-/// reply entry may have been forgotten under pressure: it is put back.
+/// Whether a SYN is another attempt's, with an initial sequence number of its own, and not a repetition: both ends
+/// may give up and start over while the gateway still knows the tuple.
+#[inline(always)]
+fn numbers_anew(segment: &Segment, entry: &Flow) -> bool {
+    segment.flags.contains(Flags::SYN) && entry.next_seq.wrapping_sub(segment.next_seq()) > EARLY_DATA
+}
+
+/// Whether the attempt that a repeated SYN belongs to cannot go on: the backend has reset it, or its reply tuple
+/// has gone to another flow. A reply entry that was only forgotten under pressure is put back.
 #[inline(never)]
 fn was_refused<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> bool {
     let half_open = tables.half_open();
     let reply = entry.to.reversed();
-    let Some(twin) = half_open.get(&reply) else {
-        if let Some(scratch) = tables.scratch() {
-            flow::start(&mut scratch.reply, Direction::Reply, entry.backend, tables.now());
+    match half_open.get(&reply) {
+        Some(twin) => twin.seen.contains(Seen::RST) || !open::belongs_to(twin, segment.tuple()),
+        None => {
+            let Some(scratch) = tables.scratch() else { return true };
+            flow::start(&mut scratch.reply, Direction::Reply, entry.backend, entry.created);
             scratch.reply.to = segment.tuple().reversed();
-            if open::reserve(tables, &reply, &scratch.reply) {
-                return false;
-            }
+            !open::reserve(tables, &reply, &scratch.reply)
         }
-        // Taken by another flow meanwhile: this attempt cannot go on.
-        half_open.remove(segment.tuple());
-        return true;
-    };
-    if !twin.seen.contains(Seen::RST) {
-        return false;
     }
-    remove(tables, segment.tuple(), &reply);
-    true
 }
 
 /// The client's first segment after its SYN: if it acknowledges the backend's SYN, the flow is established.
@@ -87,7 +86,8 @@ fn acknowledge<F: Frame, T: Tables>(
 fn promote<T: Tables>(tables: &T, segment: &Segment, entry: &mut Flow, reply: &Tuple) -> Result<(), Reason> {
     let Some(twin) = tables.half_open().get(reply) else { return Err(Reason::HandshakeMismatch) };
     let behind = twin.next_seq.wrapping_sub(segment.ack);
-    if !segment.flags.contains(Flags::ACK) || !twin.seen.contains(Seen::SYN) || behind > EARLY_DATA {
+    let fits = twin.seen.contains(Seen::SYN) && behind <= EARLY_DATA && open::belongs_to(twin, segment.tuple());
+    if !segment.flags.contains(Flags::ACK) || !fits {
         return Err(Reason::HandshakeMismatch);
     }
     entry.acked = segment.ack;
@@ -97,18 +97,15 @@ fn promote<T: Tables>(tables: &T, segment: &Segment, entry: &mut Flow, reply: &T
         flows.remove(reply);
         return Err(Reason::TableFull);
     }
-    remove(tables, segment.tuple(), reply);
+    tables.half_open().remove(segment.tuple());
+    tables.half_open().remove(reply);
     tables.add_open_flows(0, 1);
-    tables.add_open_flows(entry.backend, 1);
+    // A reset may have been seen before; what revives the flow then counts it.
+    if !tcp::state(entry.seen, twin.seen).is_finished() {
+        tables.add_open_flows(entry.backend, 1);
+    }
     if let Some(counters) = tables.counters(entry.backend) {
         counters.connections += 1;
     }
     Ok(())
-}
-
-/// Removes both entries of a half-open flow.
-#[inline(always)]
-fn remove<T: Tables>(tables: &T, original: &Tuple, reply: &Tuple) {
-    tables.half_open().remove(original);
-    tables.half_open().remove(reply);
 }

@@ -134,14 +134,15 @@ fn rewrite_quoted<F: Frame>(frame: &mut F, ip: &Network, quoted: &Quoted, to: &T
     let ports = Delta::ZERO.replace2(from.dst_port, to.dst_port).replace2(from.src_port, to.src_port);
     let tcp = frame.header::<TcpStart>(quoted.l4)?;
     (tcp.src_port, tcp.dst_port) = (Bytes2(to.dst_port), Bytes2(to.src_port));
-    let change = header.and(ports);
+    let mut change = header.and(ports);
     // The checksum may lie beyond the quotation; what follows the packet in its frame is padding.
     let checksum = quoted.l4 + TcpHeader::CHECKSUM_OFFSET;
-    if checksum + 2 > ip.end() {
-        return Ok(change);
+    if checksum + 2 <= ip.end()
+        && let Ok(checksum) = frame.header::<Bytes2>(checksum)
+    {
+        let old = checksum.0;
+        checksum.0 = addresses.and(ports).apply(old);
+        change = change.replace2(old, checksum.0);
     }
-    let checksum = frame.header::<Bytes2>(checksum)?;
-    let old = checksum.0;
-    checksum.0 = addresses.and(ports).apply(old);
-    Ok(change.replace2(old, checksum.0))
+    Ok(change)
 }

@@ -47,10 +47,11 @@ pub fn open<F: Frame, T: Tables>(
     (scratch.reply_tuple.src, scratch.reply_tuple.src_port) = (backend.address, backend.port);
     let mut ports = Ports::new(tables, segment.ip.family);
 
-    // The route comes first: a hook that cannot send the packet leaves nothing behind. It does not depend on the port.
+    // The route comes first: a hook that cannot send the packet changes nothing. It does not depend on the port.
     ports.clone().try_next(tables, &mut scratch.reply_tuple)?;
     scratch.original.to = scratch.reply_tuple.reversed();
     flow::find_hop(frame, tables, &mut scratch.original)?;
+    make_way(tables, segment.tuple());
     if !allocate(tables, scratch, &mut ports) && !take_over(tables, scratch, &mut ports) {
         return Err(Reason::PortsExhausted);
     }
@@ -62,14 +63,31 @@ pub fn open<F: Frame, T: Tables>(
     Ok(())
 }
 
-/// Removes a finished flow, so that its tuple can be opened anew. The backend's end may be in TIME-WAIT, so
-/// the reply direction stays and rests.
+/// Removes the finished flow or the failed attempt that `tuple` still belongs to, so that it can be opened anew.
+/// The backend's end of a finished flow may be in TIME-WAIT, so the reply direction stays and rests.
 #[inline(never)]
-pub fn recycle<T: Tables>(tables: &T, tuple: &Tuple, original: &Flow) {
-    if let Some(reply) = tables.flows().get(&original.to.reversed()) {
-        reply.seen = reply.seen.with(Seen::RESTING);
+fn make_way<T: Tables>(tables: &T, tuple: &Tuple) {
+    if let Some(original) = tables.flows().get(tuple) {
+        if let Some(reply) = tables.flows().get(&original.to.reversed()) {
+            reply.seen = reply.seen.with(Seen::RESTING);
+        }
+        tables.flows().remove(tuple);
+        tables.add_open_flows(0, -1);
     }
-    tables.flows().remove(tuple);
+    if let Some(original) = tables.half_open().get(tuple) {
+        let reply = original.to.reversed();
+        if tables.half_open().get(&reply).is_some_and(|twin| belongs_to(twin, tuple)) {
+            tables.half_open().remove(&reply);
+        }
+        tables.half_open().remove(tuple);
+    }
+}
+
+/// Whether a reply entry is of the flow with the original tuple `tuple`. Under pressure the half-open table may
+/// forget an entry, whose tuple another flow then gets.
+#[inline(always)]
+pub(super) fn belongs_to(reply: &Flow, tuple: &Tuple) -> bool {
+    reply.to.is_reverse_of(tuple)
 }
 
 /// Reserves a source address and port towards the backend, and completes the reply tuple with them: the insertion of
@@ -129,6 +147,7 @@ fn release_finished<T: Tables>(tables: &T, tuple: &Tuple) -> bool {
             return false;
         }
         flows.remove(&original);
+        tables.add_open_flows(0, -1);
     }
     flows.remove(tuple);
     true

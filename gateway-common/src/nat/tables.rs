@@ -11,6 +11,8 @@ pub enum InsertError {
 
 /// A table of flow directions. Insertion never replaces: it is how a tuple is allocated.
 pub trait FlowTable {
+    /// The entry in place. A caller uses one reference to an entry at a time.
+    #[expect(clippy::mut_from_ref, reason = "map memory, which the kernel shares between CPUs as well")]
     fn get(&self, tuple: &Tuple) -> Option<&mut Flow>;
     fn insert(&self, tuple: &Tuple, flow: &Flow) -> Result<(), InsertError>;
     fn remove(&self, tuple: &Tuple);
@@ -38,10 +40,11 @@ pub trait Tables {
     fn scratch(&self) -> Option<&mut Scratch>;
     fn snat(&self, index: u32) -> Option<&Address>;
 
-    /// Flows that are not finished, per backend; index 0 counts all flows in the table. Closes that race can take
-    /// a count below zero until a sweep sets it right.
+    /// Flows that are not finished, per backend; index 0 counts all flows in the table, finished ones included, but
+    /// not tuples that rest. Closes that race can take a count below zero until a sweep sets it right.
     fn open_flows(&self, backend: u32) -> i64;
     fn add_open_flows(&self, backend: u32, change: i64);
-    /// This CPU's totals of a backend.
+    /// This CPU's totals of a backend, in place. A caller uses one reference to them at a time.
+    #[expect(clippy::mut_from_ref, reason = "map memory of this CPU")]
     fn counters(&self, backend: u32) -> Option<&mut BackendCounters>;
 }
