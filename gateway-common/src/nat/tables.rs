@@ -36,7 +36,9 @@ pub trait Tables {
     fn service(&self, key: &ServiceKey) -> Option<&Service>;
     fn slot(&self, index: u32) -> Option<Slot>;
     fn backend(&self, index: u32) -> Option<&Backend>;
-    /// Room for the entries of a flow that is being opened, for which a BPF stack is too small.
+    /// Room for the entries of a flow that is being opened, for which a BPF stack is too small. A caller uses one
+    /// reference to it at a time.
+    #[expect(clippy::mut_from_ref, reason = "map memory of this CPU")]
     fn scratch(&self) -> Option<&mut Scratch>;
     fn snat(&self, index: u32) -> Option<&Address>;
 

@@ -1,0 +1,239 @@
+//! The maps in memory, and the host around them: clock, randomness, settings.
+
+use std::{
+    cell::{Cell, RefCell, UnsafeCell},
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use super::flows::{HostFlows, WhenFull};
+use crate::{
+    abi::{
+        Address, Algorithm, Answer, Backend, BackendCounters, Direction, Egress, Family, Flow, Hop, MAX_SNAT, Scratch,
+        Seen, Service, ServiceKey, Settings, Slot, Tuple,
+    },
+    nat::{Tables, headers::Mac},
+};
+
+/// Slots of a service, and so the granularity of weights.
+const SLOTS_PER_SERVICE: u32 = 1021;
+/// Backends at most, index 0 (none) included.
+const MAX_BACKENDS: usize = 256;
+const HALF_OPEN_CAPACITY: usize = 1 << 12;
+const FLOW_CAPACITY: u32 = 1 << 12;
+
+/// What a service does besides listening.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceOptions {
+    pub algorithm: Algorithm,
+    pub no_backend: Answer,
+    pub unknown_flow: Answer,
+}
+
+impl Default for ServiceOptions {
+    fn default() -> Self {
+        Self { algorithm: Algorithm::Maglev, no_backend: Answer::Reset, unknown_flow: Answer::Drop }
+    }
+}
+
+/// All maps of the packet programs.
+pub struct HostTables {
+    pub flows: HostFlows,
+    pub half_open: HostFlows,
+    pub settings: Settings,
+    pub services: HashMap<ServiceKey, Service>,
+    pub slots: Vec<Slot>,
+    pub backends: Vec<Backend>,
+    /// The clock, in ticks.
+    pub now: Cell<u32>,
+    snat: [Address; 2 * MAX_SNAT as usize],
+    open_flows: Vec<Cell<i64>>,
+    counters: Vec<UnsafeCell<BackendCounters>>,
+    scratch: UnsafeCell<Scratch>,
+    random: RefCell<fastrand::Rng>,
+}
+
+impl HostTables {
+    /// Tables without services, with source ports from 40000 and random numbers that follow from `seed`.
+    pub fn new(seed: u64) -> Self {
+        let settings =
+            Settings { generation: 1, first_port: 40000, ports: 25536, capacity: FLOW_CAPACITY, ..Settings::default() };
+        Self {
+            flows: HostFlows::new(2 * FLOW_CAPACITY as usize, WhenFull::Refuse),
+            half_open: HostFlows::new(HALF_OPEN_CAPACITY, WhenFull::Forget),
+            settings,
+            services: HashMap::new(),
+            slots: Vec::new(),
+            backends: vec![FREE],
+            now: Cell::new(1_000),
+            snat: [Address::UNSPECIFIED; 2 * MAX_SNAT as usize],
+            open_flows: vec![Cell::new(0); MAX_BACKENDS],
+            counters: (0..MAX_BACKENDS).map(|_| UnsafeCell::default()).collect(),
+            scratch: UnsafeCell::new(Scratch { original: NO_FLOW, reply: NO_FLOW, reply_tuple: NO_FLOW.to }),
+            random: RefCell::new(fastrand::Rng::with_seed(seed)),
+        }
+    }
+
+    /// Adds a source address to those of its family.
+    pub fn add_snat(&mut self, ip: IpAddr) {
+        let address = Address::from(ip);
+        let (base, count) = match address.family() {
+            Family::V4 => (0, &mut self.settings.snat_v4),
+            Family::V6 => (MAX_SNAT, &mut self.settings.snat_v6),
+        };
+        self.snat[(base + *count) as usize] = address;
+        *count += 1;
+    }
+
+    /// Adds a service whose slots are shared out by weight in turn (not by Maglev, which the daemon computes).
+    /// Returns the backends' indices.
+    pub fn add_service(
+        &mut self,
+        listen: SocketAddr,
+        options: ServiceOptions,
+        backends: &[(SocketAddr, u16)],
+    ) -> Vec<u32> {
+        let id = self.services.len() as u32 + 1;
+        let indices: Vec<u32> =
+            backends.iter().map(|&(address, weight)| self.add_backend(id, address, weight)).collect();
+        let first_slot = self.slots.len() as u32;
+        let tickets: Vec<u32> = indices
+            .iter()
+            .zip(backends)
+            .flat_map(|(&index, &(_, weight))| std::iter::repeat_n(index, weight.into()))
+            .collect();
+        let slots = if tickets.is_empty() { 0 } else { SLOTS_PER_SERVICE };
+        self.slots.extend((0..slots).map(|place| Slot(tickets[place as usize % tickets.len()])));
+        let ServiceOptions { algorithm, no_backend, unknown_flow } = options;
+        let service = Service { id, first_slot, slots, algorithm, no_backend, unknown_flow, reserved: 0 };
+        self.services.insert(service_key(listen), service);
+        indices
+    }
+
+    /// The service at `listen`.
+    pub fn service_mut(&mut self, listen: SocketAddr) -> &mut Service {
+        self.services.get_mut(&service_key(listen)).unwrap_or_else(|| panic!("no service listens on {listen}"))
+    }
+
+    /// Gives all slots of the service at `listen` to one backend.
+    pub fn send_all_to(&mut self, listen: SocketAddr, backend: u32) {
+        let Service { first_slot, slots, .. } = *self.service_mut(listen);
+        self.slots[first_slot as usize..][..slots as usize].fill(Slot(backend));
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, ticks: u32) {
+        self.now.set(self.now.get().wrapping_add(ticks));
+    }
+
+    /// A backend's totals.
+    pub fn totals(&self, backend: u32) -> BackendCounters {
+        // SAFETY: nobody writes while the copy is made, for the tables are not `Sync`.
+        unsafe { *self.counters[backend as usize].get() }
+    }
+
+    /// Ends the lives of removed flows.
+    pub fn reclaim(&mut self) {
+        self.flows.reclaim();
+        self.half_open.reclaim();
+    }
+
+    fn add_backend(&mut self, service: u32, address: SocketAddr, weight: u16) -> u32 {
+        assert!(self.backends.len() < MAX_BACKENDS, "more than {MAX_BACKENDS} backends");
+        self.backends.push(Backend {
+            address: address.ip().into(),
+            port: address.port().to_be_bytes(),
+            weight,
+            service,
+            in_use: 1,
+            reserved: [0; 7],
+        });
+        self.backends.len() as u32 - 1
+    }
+}
+
+/// What the scratch room holds at first.
+const NO_FLOW: Flow = Flow {
+    to: Tuple::new(Address::UNSPECIFIED, Address::UNSPECIFIED, [0; 2], [0; 2]),
+    hop: Hop { generation: 0, ifindex: 0, dst_mac: Mac([0; 6]), src_mac: Mac([0; 6]), egress: Egress(0), mtu: 0 },
+    bytes: 0,
+    packets: 0,
+    backend: 0,
+    created: 0,
+    last_seen: 0,
+    next_seq: 0,
+    acked: 0,
+    direction: Direction::Original,
+    seen: Seen::NOTHING,
+    reserved: [0; 2],
+};
+
+/// Index 0 of the backends.
+const FREE: Backend =
+    Backend { address: Address::UNSPECIFIED, port: [0; 2], weight: 0, service: 0, in_use: 0, reserved: [0; 7] };
+
+fn service_key(listen: SocketAddr) -> ServiceKey {
+    ServiceKey::new(listen.ip().into(), listen.port().to_be_bytes())
+}
+
+impl Tables for HostTables {
+    type Flows = HostFlows;
+    type HalfOpen = HostFlows;
+
+    fn flows(&self) -> &HostFlows {
+        &self.flows
+    }
+
+    fn half_open(&self) -> &HostFlows {
+        &self.half_open
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn now(&self) -> u32 {
+        self.now.get()
+    }
+
+    fn random(&self) -> u32 {
+        self.random.borrow_mut().u32(..)
+    }
+
+    fn service(&self, key: &ServiceKey) -> Option<&Service> {
+        self.services.get(key)
+    }
+
+    fn slot(&self, index: u32) -> Option<Slot> {
+        self.slots.get(index as usize).copied()
+    }
+
+    fn backend(&self, index: u32) -> Option<&Backend> {
+        self.backends.get(index as usize)
+    }
+
+    fn scratch(&self) -> Option<&mut Scratch> {
+        // SAFETY: the core uses one reference to the scratch room at a time, and the tables are not `Sync`.
+        Some(unsafe { &mut *self.scratch.get() })
+    }
+
+    fn snat(&self, index: u32) -> Option<&Address> {
+        self.snat.get(index as usize)
+    }
+
+    fn open_flows(&self, backend: u32) -> i64 {
+        self.open_flows.get(backend as usize).map_or(0, Cell::get)
+    }
+
+    fn add_open_flows(&self, backend: u32, change: i64) {
+        if let Some(open) = self.open_flows.get(backend as usize) {
+            open.set(open.get() + change);
+        }
+    }
+
+    fn counters(&self, backend: u32) -> Option<&mut BackendCounters> {
+        let counters = self.counters.get(backend as usize)?;
+        // SAFETY: the core uses one reference to a backend's counters at a time, and the tables are not `Sync`.
+        Some(unsafe { &mut *counters.get() })
+    }
+}

@@ -1,0 +1,37 @@
+//! Whether what came out of the core is what ought to have come out, by `etherparse`'s reading. Of a frame that was
+//! damaged before it came in nothing is asked.
+
+use crate::host::{Message, Packet};
+
+/// A translated packet has right checksums where it came with right ones, its content, and a hop less.
+pub fn translation(before: &[u8], after: &[u8]) -> Result<(), String> {
+    if let Ok(before) = Packet::read(before) {
+        let mut after = Packet::read(after)?;
+        if after.envelope.hop_limit + 1 != before.envelope.hop_limit {
+            return Err("did not take one hop".to_owned());
+        }
+        let (ports, options) = ((before.tcp.source_port, before.tcp.destination_port), before.envelope.ip_options);
+        (after.tcp.source_port, after.tcp.destination_port) = ports;
+        if (after.tcp, after.payload, after.envelope.ip_options) != (before.tcp, before.payload, options) {
+            return Err("changed more than addresses and ports".to_owned());
+        }
+    } else if let Ok(before) = Message::read(before) {
+        let after = Message::read(after)?;
+        if Packet::read_quote(&before.quote).is_ok() {
+            Packet::read_quote(&after.quote)?;
+        }
+    }
+    Ok(())
+}
+
+/// An answer has right checksums and goes back where the packet came from.
+pub fn answer(before: &[u8], after: &[u8]) -> Result<(), String> {
+    let Ok(before) = Packet::read(before) else { return Ok(()) };
+    let answer = match Packet::read(after) {
+        Ok(reset) if reset.tcp.rst => reset.envelope,
+        Ok(_) => return Err("is an answer that is no reset".to_owned()),
+        Err(_) => Message::read(after)?.envelope,
+    };
+    let (to, from) = (before.envelope.source, before.envelope.destination);
+    if (answer.destination, answer.source) == (to, from) { Ok(()) } else { Err("answers somebody else".to_owned()) }
+}

@@ -1,0 +1,18 @@
+//! The core by its behaviour: frames in, verdicts, frames and tables out.
+//!
+//! Every test runs over both families where the family makes a difference. Results are read by `etherparse`, which
+//! computes every checksum from scratch.
+
+mod answers;
+mod established;
+mod finishing;
+mod frames;
+mod handshake;
+mod icmp;
+mod link_layer;
+mod opening;
+mod ports;
+mod properties;
+mod selection;
+mod take_over;
+mod world;

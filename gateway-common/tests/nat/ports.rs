@@ -1,0 +1,87 @@
+//! The choice of source address and port.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::IpAddr,
+};
+
+use gateway_common::{
+    abi::{Family, Settings},
+    nat::Reason,
+};
+
+use crate::world::{World, in_both_families};
+
+/// Opens flows from new client ports until one is refused; the source of each.
+fn open_all(world: &mut World) -> Vec<(IpAddr, u16)> {
+    let mut sources = Vec::new();
+    loop {
+        world.client.set_port(world.client.port() + 1);
+        let outcome = world.send(&world.syn());
+        if outcome.verdict.reason == Reason::PortsExhausted {
+            return sources;
+        }
+        let sent = outcome.expect(Reason::Opened).packet();
+        sources.push((sent.source().ip(), sent.source().port()));
+    }
+}
+
+#[test]
+fn every_port_is_used_once_towards_a_backend() {
+    in_both_families(|mut world| {
+        // Fewer than the probes of one SYN, so that none is missed.
+        world.tables.settings.ports = 12;
+        world.tables.send_all_to(world.service, world.indices[0]);
+        let sources = open_all(&mut world);
+        assert_eq!(sources.len(), 12);
+        assert_eq!(sources.iter().collect::<HashSet<_>>().len(), 12);
+        let Settings { first_port, ports, .. } = world.tables.settings;
+        assert!(sources.iter().all(|(ip, port)| *ip == world.snat && (first_port..first_port + ports).contains(port)));
+    });
+}
+
+#[test]
+fn another_backend_has_all_ports_again() {
+    in_both_families(|mut world| {
+        world.tables.settings.ports = 5;
+        world.tables.send_all_to(world.service, world.indices[0]);
+        assert_eq!(open_all(&mut world).len(), 5);
+        world.tables.send_all_to(world.service, world.indices[1]);
+        assert_eq!(open_all(&mut world).len(), 5);
+    });
+}
+
+#[test]
+fn several_source_addresses_multiply_the_ports() {
+    for (family, more) in [(Family::V4, ["10.0.0.2", "10.0.0.3"]), (Family::V6, ["fd00::2", "fd00::3"])] {
+        let mut world = World::new(family);
+        for address in more {
+            world.tables.add_snat(address.parse().unwrap());
+        }
+        world.tables.settings.ports = 4;
+        world.tables.send_all_to(world.service, world.indices[0]);
+        let sources = open_all(&mut world);
+        let mut by_address: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        sources.iter().for_each(|(ip, _)| *by_address.entry(*ip).or_default() += 1);
+        assert_eq!(by_address.into_values().collect::<Vec<_>>(), [4, 4, 4]);
+    }
+}
+
+#[test]
+fn highest_ports_are_reached_without_overflow() {
+    in_both_families(|mut world| {
+        (world.tables.settings.first_port, world.tables.settings.ports) = (65_533, 3);
+        world.tables.send_all_to(world.service, world.indices[0]);
+        let mut ports: Vec<_> = open_all(&mut world).into_iter().map(|(_, port)| port).collect();
+        ports.sort_unstable();
+        assert_eq!(ports, [65_533, 65_534, 65_535]);
+    });
+}
+
+#[test]
+fn no_source_address_of_the_family_refuses_flows() {
+    in_both_families(|mut world| {
+        (world.tables.settings.snat_v4, world.tables.settings.snat_v6) = (0, 0);
+        world.send(&world.syn()).expect(Reason::PortsExhausted);
+    });
+}
