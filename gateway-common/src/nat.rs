@@ -30,26 +30,28 @@ pub use tcp::{Flags, State, state};
 use crate::abi::{Answer, ServiceKey};
 use parse::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP};
 
-/// Decides what becomes of the packet in `frame`, and makes it so.
+/// Decides what becomes of the packet in `frame`, and makes it so. `ip` is work space for the headers.
+///
+/// In a packet program that is map memory. What the verifier reads from there it knows nothing of, so all that comes
+/// after the headers is verified once, and not once for each kind of headers that led to it.
 #[inline(always)]
-pub fn process<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Verdict {
-    decide(frame, tables).unwrap_or_else(Verdict::from)
+pub fn process<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network) -> Verdict {
+    decide(frame, tables, ip).unwrap_or_else(Verdict::from)
 }
 
 #[inline(always)]
-fn decide<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Verdict, Reason> {
-    let mut ip = Network::EMPTY;
+fn decide<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network) -> Result<Verdict, Reason> {
     ip.read(frame)?;
     match ip.protocol {
         PROTOCOL_TCP => {
-            let segment = parse::segment(frame, &mut ip)?;
+            let segment = parse::segment(frame, ip)?;
             // Established flows first: they are nearly all packets.
             match flow::established(frame, tables, &segment)? {
                 Some(verdict) => Ok(verdict),
                 None => new_to_table(frame, tables, &segment),
             }
         }
-        PROTOCOL_ICMP | PROTOCOL_ICMPV6 => icmp::error(frame, tables, &ip),
+        PROTOCOL_ICMP | PROTOCOL_ICMPV6 => icmp::error(frame, tables, ip),
         _ => Err(Reason::NotTcp),
     }
 }

@@ -9,7 +9,7 @@ use gateway_common::{
     abi::{
         Address, Backend, BackendCounters, Flow, Link, MAX_SNAT, Scratch, Service, ServiceKey, Settings, Slot, Tuple,
     },
-    nat::Reason,
+    nat::{Network, Reason},
 };
 
 /// Number of reason counters: one block for each [`Hook`].
@@ -68,6 +68,10 @@ pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, BPF_F_MMAPABLE
 /// Work space of the program that runs on a CPU.
 #[map]
 pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Work space for a packet's headers.
+#[map]
+pub static HEADERS: PerCpuArray<Network> = PerCpuArray::with_max_entries(1, 0);
 
 /// Counts one packet.
 #[inline(always)]

@@ -9,10 +9,12 @@ use aya_ebpf::{
 };
 use gateway_common::{
     abi::{Address, Backend, BackendCounters, Flow, Scratch, Service, ServiceKey, Settings, Slot, TICK_SHIFT, Tuple},
-    nat::{FlowTable, InsertError, Reason, Tables},
+    nat::{FlowTable, InsertError, Network, Tables},
 };
 
-use crate::maps::{BACKENDS, COUNTERS, FLOWS, HALF_OPEN, OPEN_FLOWS, SCRATCH, SERVICES, SETTINGS, SLOTS, SNAT};
+use crate::maps::{
+    BACKENDS, COUNTERS, FLOWS, HALF_OPEN, HEADERS, OPEN_FLOWS, SCRATCH, SERVICES, SETTINGS, SLOTS, SNAT,
+};
 
 const EEXIST: i32 = 17;
 
@@ -22,10 +24,13 @@ pub struct KernelTables {
 }
 
 impl KernelTables {
-    /// Fails only on a kernel that has lost an array's first element.
+    /// The maps, and work space for a packet's headers. None only on a kernel that has lost an array's first element.
     #[inline(always)]
-    pub fn new() -> Result<Self, Reason> {
-        SETTINGS.get(0).map(|settings| Self { settings }).ok_or(Reason::RewriteFailed)
+    pub fn new() -> Option<(Self, &'static mut Network)> {
+        let settings = SETTINGS.get(0)?;
+        // SAFETY: a per-CPU value, and a program does not interrupt another on its CPU.
+        let headers = unsafe { &mut *HEADERS.get_ptr_mut(0)? };
+        Some((Self { settings }, headers))
     }
 }
 

@@ -64,11 +64,11 @@ fn run(frame: &mut TcFrame<'_>) -> Verdict {
         return Reason::Malformed.into();
     }
     match KernelTables::new() {
-        Ok(tables) => {
+        Some((tables, headers)) => {
             frame.generation = tables.settings().generation;
-            process(frame, &tables)
+            process(frame, &tables, headers)
         }
-        Err(reason) => reason.into(),
+        None => Reason::RewriteFailed.into(),
     }
 }
 

@@ -42,8 +42,11 @@ pub fn gateway_xdp(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn run(ctx: &XdpContext) -> Verdict {
     match KernelTables::new() {
-        Ok(tables) => process(&mut XdpFrame { ctx, generation: tables.settings().generation }, &tables),
-        Err(reason) => reason.into(),
+        Some((tables, headers)) => {
+            let mut frame = XdpFrame { ctx, generation: tables.settings().generation };
+            process(&mut frame, &tables, headers)
+        }
+        None => Reason::RewriteFailed.into(),
     }
 }
 
