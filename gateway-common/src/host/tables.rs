@@ -6,13 +6,13 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::flows::{HostFlows, WhenFull};
+use super::{HostFlows, HostFrame, Local, WhenFull};
 use crate::{
     abi::{
         Address, Algorithm, Answer, Backend, BackendCounters, Direction, Egress, Family, Flow, Hop, MAX_SNAT, Scratch,
         Seen, Service, ServiceKey, Settings, Slot, Tuple,
     },
-    nat::{Tables, headers::Mac},
+    nat::{Network, Tables, Verdict, headers::Mac, process},
 };
 
 /// Slots of a service, and so the granularity of weights.
@@ -50,6 +50,7 @@ pub struct HostTables {
     open_flows: Vec<Cell<i64>>,
     counters: Vec<UnsafeCell<BackendCounters>>,
     scratch: UnsafeCell<Scratch>,
+    headers: RefCell<Network>,
     random: RefCell<fastrand::Rng>,
 }
 
@@ -70,8 +71,14 @@ impl HostTables {
             open_flows: vec![Cell::new(0); MAX_BACKENDS],
             counters: (0..MAX_BACKENDS).map(|_| UnsafeCell::default()).collect(),
             scratch: UnsafeCell::new(Scratch { original: NO_FLOW, reply: NO_FLOW, reply_tuple: NO_FLOW.to }),
+            headers: RefCell::new(Network::EMPTY),
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
         }
+    }
+
+    /// Lets the core decide on a packet. As in the kernel, the work space holds the headers of the packet before.
+    pub fn process<L: Local>(&self, frame: &mut HostFrame<'_, L>) -> Verdict {
+        process(frame, self, &mut self.headers.borrow_mut())
     }
 
     /// Adds a source address to those of its family.

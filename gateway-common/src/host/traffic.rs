@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use super::{HostFrame, HostTables, Local, Message, Packet, Routes, ServiceOptions, Snapshot, Stack, Wire, check};
 use crate::{
     abi::{Address, Answer, Direction, Egress, Flow, Hop, Tuple},
-    nat::{Action, Flags, Reason, Verdict, headers::Mac, process},
+    nat::{Action, Flags, Reason, Verdict, headers::Mac},
 };
 
 /// Source ports, and flows at most.
@@ -244,7 +244,7 @@ impl Traffic {
 
     fn run<L: Local>(&self, bytes: &[u8]) -> (Verdict, Vec<u8>) {
         let mut frame = HostFrame::<L>::new(bytes, &self.routes);
-        let verdict = process(&mut frame, &self.tables);
+        let verdict = self.tables.process(&mut frame);
         (verdict, frame.bytes().to_vec())
     }
 }

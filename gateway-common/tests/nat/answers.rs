@@ -3,7 +3,7 @@
 use gateway_common::{
     abi::{Answer, Family, Hop},
     host::{HostFrame, Message, Packet, ServiceOptions, Stack},
-    nat::{Action, Flags, Reason, process},
+    nat::{Action, Flags, Reason},
 };
 
 use crate::world::{HOP, ISN, ISS, MTU, Outcome, World, in_both_families};
@@ -147,7 +147,7 @@ fn super_frame_is_measured_by_its_segments() {
         let judge = |segment_size| {
             let mut frame = HostFrame::<Stack>::new(&packet, &world.routes);
             frame.segment_size = segment_size;
-            process(&mut frame, &world.tables).reason
+            world.tables.process(&mut frame).reason
         };
         assert_eq!(judge(Some(u32::from(MTU) - 60)), Reason::Forwarded);
         assert_eq!(judge(Some(u32::from(MTU))), Reason::PacketTooBig);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use gateway_common::{
     abi::Family,
     host::{HostFrame, Packet, Stack, Step, Traffic, Wire},
-    nat::{Action, Flags, Reason, process},
+    nat::{Action, Flags, Reason},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -111,7 +111,7 @@ fn random_traffic_reaches_every_outcome() {
 fn segment_of_no_flow_costs_no_route_lookup() {
     in_both_families(|world| {
         let mut frame = HostFrame::<Stack>::new(&world.client_segment(Flags::ACK).build(), &world.routes);
-        let verdict = process(&mut frame, &world.tables);
+        let verdict = world.tables.process(&mut frame);
         assert_eq!((verdict.reason.action(), frame.lookups), (Action::Drop, 0));
     });
 }

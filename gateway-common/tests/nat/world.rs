@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use gateway_common::{
     abi::{Address, Direction, Egress, Family, Flow, Hop, Seen, Service, ServiceKey, Tuple},
     host::{HostFrame, HostTables, Local, Message, Packet, Routes, ServiceOptions, Snapshot, Stack, Wire, check},
-    nat::{Action, Flags, Reason, State, Tables, Verdict, headers::Mac, process, state},
+    nat::{Action, Flags, Reason, State, Tables, Verdict, headers::Mac, state},
 };
 
 /// The device that everything leaves by.
@@ -84,7 +84,7 @@ impl World {
     pub fn arrive<L: Local>(&self, bytes: &[u8]) -> Outcome {
         let before = Snapshot::of(&self.tables);
         let mut frame = HostFrame::<L>::new(bytes, &self.routes);
-        let verdict = process(&mut frame, &self.tables);
+        let verdict = self.tables.process(&mut frame);
         if verdict.reason.action() == Action::Pass {
             assert_eq!(frame.bytes(), bytes, "{verdict:?}");
             assert_eq!(Snapshot::of(&self.tables), before, "{verdict:?}");
