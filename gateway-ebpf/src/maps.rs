@@ -1,7 +1,7 @@
 //! The maps, with their sizes for a host that configures none: the loader resizes them before creation.
 
 use aya_ebpf::{
-    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, bpf_fib_lookup as FibLookup},
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray},
 };
@@ -72,6 +72,11 @@ pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 /// Work space for a packet's headers.
 #[map]
 pub static HEADERS: PerCpuArray<Network> = PerCpuArray::with_max_entries(1, 0);
+
+/// Parameters and result of a route lookup, for want of room on the stack: on Linux 6.1 a function's frame counts as a
+/// multiple of 32 bytes.
+#[map]
+pub static FIB_LOOKUP: PerCpuArray<FibLookup> = PerCpuArray::with_max_entries(1, 0);
 
 /// Counts one packet.
 #[inline(always)]

@@ -16,7 +16,7 @@ use gateway_common::{
     nat::{Reason, headers::Mac},
 };
 
-use crate::maps::LINKS;
+use crate::maps::{FIB_LOOKUP, LINKS};
 
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
@@ -33,22 +33,19 @@ pub fn lookup(ctx: *mut c_void, ingress: u32, tuple: &Tuple, hop: &mut Hop) -> R
         Family::V4 => (AF_INET, v4_words(&tuple.src), v4_words(&tuple.dst)),
         Family::V6 => (AF_INET6, tuple.src.words(), tuple.dst.words()),
     };
-    let mut params = Aligned(FibLookup {
-        family,
-        l4_protocol: IPPROTO_TCP,
-        sport: u16::from_ne_bytes(tuple.src_port),
-        dport: u16::from_ne_bytes(tuple.dst_port),
-        // Not 0: a length makes the helper report the route's MTU (kernel 5.13 and later).
-        __bindgen_anon_1: bpf_fib_lookup__bindgen_ty_1 { tot_len: 1 },
-        ifindex: ingress,
-        __bindgen_anon_2: bpf_fib_lookup__bindgen_ty_2 { flowinfo: 0 },
-        __bindgen_anon_3: bpf_fib_lookup__bindgen_ty_3 { ipv6_src: src },
-        __bindgen_anon_4: bpf_fib_lookup__bindgen_ty_4 { ipv6_dst: dst },
-        __bindgen_anon_5: bpf_fib_lookup__bindgen_ty_5 { tbid: 0 },
-        smac: [0; 6],
-        dmac: [0; 6],
-    });
-    let params = &mut params.0;
+    // SAFETY: a per-CPU value, and a program does not interrupt another on its CPU.
+    let params = unsafe { &mut *FIB_LOOKUP.get_ptr_mut(0).ok_or(Reason::RewriteFailed)? };
+    params.family = family;
+    params.l4_protocol = IPPROTO_TCP;
+    params.sport = u16::from_ne_bytes(tuple.src_port);
+    params.dport = u16::from_ne_bytes(tuple.dst_port);
+    // Not 0: a length makes the helper report the route's MTU (kernel 5.13 and later).
+    params.__bindgen_anon_1 = bpf_fib_lookup__bindgen_ty_1 { tot_len: 1 };
+    params.ifindex = ingress;
+    params.__bindgen_anon_2 = bpf_fib_lookup__bindgen_ty_2 { flowinfo: 0 };
+    params.__bindgen_anon_3 = bpf_fib_lookup__bindgen_ty_3 { ipv6_src: src };
+    params.__bindgen_anon_4 = bpf_fib_lookup__bindgen_ty_4 { ipv6_dst: dst };
+    params.__bindgen_anon_5 = bpf_fib_lookup__bindgen_ty_5 { tbid: 0 };
     // SAFETY: `ctx` is the context this program was called with, `params` a live structure of the given size.
     let result = unsafe { bpf_fib_lookup(ctx, params, mem::size_of::<FibLookup>() as i32, 0) };
     let resolved = match u32::try_from(result) {
@@ -71,10 +68,6 @@ pub fn lookup(ctx: *mut c_void, ingress: u32, tuple: &Tuple, hop: &mut Hop) -> R
     }
     Ok(resolved)
 }
-
-/// The compiler may write two words at once, and the verifier wants that aligned.
-#[repr(C, align(8))]
-struct Aligned<T>(T);
 
 /// An IPv4 address is the first of the words.
 #[inline(always)]

@@ -22,8 +22,8 @@ use crate::{
     tables::KernelTables,
 };
 
-/// Offsets that the core may ask for: two VLAN tags, IPv4 options and a quoted packet included.
-const MAX_OFFSET: usize = 255;
+/// The bits of all offsets that the core asks for: two VLAN tags, IPv4 options and a quoted packet included.
+const OFFSETS: usize = 255;
 
 #[xdp(frags)]
 pub fn gateway_xdp(ctx: XdpContext) -> u32 {
@@ -55,17 +55,34 @@ struct XdpFrame<'a> {
     generation: u32,
 }
 
+impl XdpFrame<'_> {
+    /// Address of the packet's first byte.
+    ///
+    /// Volatile, as is [`Self::data_end`]: otherwise the compiler may load it before a call and pass it on as the 32-bit
+    /// number that the context's type makes of it, and the verifier no longer knows a pointer.
+    #[inline(always)]
+    fn data(&self) -> usize {
+        // SAFETY: this program's context.
+        unsafe { (&raw const (*self.ctx.ctx).data).read_volatile() as usize }
+    }
+
+    /// Address of the byte after the last one that can be accessed directly.
+    #[inline(always)]
+    fn data_end(&self) -> usize {
+        // SAFETY: this program's context.
+        unsafe { (&raw const (*self.ctx.ctx).data_end).read_volatile() as usize }
+    }
+}
+
 impl Frame for XdpFrame<'_> {
     const REACHES_LOCAL: bool = false;
 
     #[inline(always)]
     fn header<T: Header>(&mut self, offset: usize) -> Result<&mut T, Reason> {
-        // The first test bounds the offset for the verifier, the second the packet.
-        if offset > MAX_OFFSET {
-            return Err(Reason::Malformed);
-        }
-        let start = self.ctx.data() + offset;
-        if start + size_of::<T>() > self.ctx.data_end() {
+        // The mask bounds the offset for the verifier, and the test the packet. A test of the offset would not do: on
+        // Linux 6.1 the verifier forgets it where the compiler reads the offset from the stack once more.
+        let start = self.data() + (offset & OFFSETS);
+        if start + size_of::<T>() > self.data_end() {
             return Err(Reason::Malformed);
         }
         // SAFETY: within the packet by the test above; a `Header` has no invalid value. Its
