@@ -8,8 +8,12 @@ use crate::Namespace;
 pub fn connect(a: (&Namespace, &str), b: (&Namespace, &str)) {
     let ((a, a_device), (b, b_device)) = (a, b);
     a.ip(&[format!("link add {a_device} type veth peer name {b_device} netns {}", b.name())]);
-    for (namespace, device) in [(a, a_device), (b, b_device)] {
+    let ends = [(a, a_device), (b, b_device)];
+    // Both ends first: a veth learns only when it is brought up that its peer polls, and XDP may redirect to it then.
+    for (namespace, device) in ends {
         behave_like_a_network_card(namespace, device);
+    }
+    for (namespace, device) in ends {
         namespace.ip(&[format!("link set {device} up")]);
     }
 }
