@@ -10,7 +10,7 @@ use aya_ebpf::{
 use gateway_common::{
     abi::{Hop, Tuple},
     nat::{
-        Action, Delta, Frame, Reason, Tables, Verdict,
+        Action, Delta, Frame, Reason, Tables,
         headers::{Bytes2, Ethernet, Header, VlanTag},
         process,
     },
@@ -27,27 +27,22 @@ const OFFSETS: usize = 255;
 
 #[xdp(frags)]
 pub fn gateway_xdp(ctx: XdpContext) -> u32 {
-    let verdict = run(&ctx);
+    let Some((tables, headers)) = KernelTables::new() else { return xdp_action::XDP_PASS };
+    let settings = tables.settings();
+    let verdict = process(&mut XdpFrame { ctx: &ctx, generation: settings.generation }, &tables, headers);
     count(Hook::Xdp, verdict.reason);
-    match verdict.reason.action() {
-        Action::Pass => xdp_action::XDP_PASS,
-        Action::Drop => xdp_action::XDP_DROP,
-        Action::Answer => xdp_action::XDP_TX,
-        Action::Forward if verdict.ifindex as usize == ctx.ingress_ifindex() => xdp_action::XDP_TX,
-        // SAFETY: no preconditions; an unknown device makes the kernel drop the frame.
-        Action::Forward => unsafe { bpf_redirect(verdict.ifindex, 0) as u32 },
+    let ingress = ctx.ingress_ifindex() as u32;
+    let egress = match verdict.reason.action() {
+        Action::Pass => return xdp_action::XDP_PASS,
+        Action::Drop => return xdp_action::XDP_DROP,
+        Action::Answer => ingress,
+        Action::Forward => verdict.ifindex,
+    };
+    if egress == ingress && settings.redirect_back == 0 {
+        return xdp_action::XDP_TX;
     }
-}
-
-#[inline(always)]
-fn run(ctx: &XdpContext) -> Verdict {
-    match KernelTables::new() {
-        Some((tables, headers)) => {
-            let mut frame = XdpFrame { ctx, generation: tables.settings().generation };
-            process(&mut frame, &tables, headers)
-        }
-        None => Reason::RewriteFailed.into(),
-    }
+    // SAFETY: no preconditions; an unknown device makes the kernel drop the frame.
+    unsafe { bpf_redirect(egress, 0) as u32 }
 }
 
 struct XdpFrame<'a> {
@@ -153,6 +148,7 @@ impl Frame for XdpFrame<'_> {
             let present = bpf_xdp_get_buff_len(self.ctx.ctx) as i32;
             bpf_xdp_adjust_tail(self.ctx.ctx, len as i32 - present)
         };
-        if result == 0 { Ok(()) } else { Err(Reason::RewriteFailed) }
+        // A driver may leave no room to grow; the kernel's stack makes some.
+        if result == 0 { Ok(()) } else { Err(Reason::HandedToTc) }
     }
 }

@@ -24,7 +24,7 @@ mod reload;
 mod signals;
 mod upkeep;
 
-pub use host::Host;
+pub use host::{Host, Upkeep};
 pub use linux::LinuxHost;
 pub use options::RunOptions;
 pub use signals::Signal;

@@ -112,6 +112,10 @@ impl Tables {
         for (index, link) in &wanted {
             map.insert(index, link, 0).context("write a link")?;
         }
+        let veth = host.iter().any(|interface| interface.kind == Kind::Veth && native(interface.index));
+        let mut settings = self.settings.get(0);
+        settings.redirect_back = u32::from(veth);
+        self.settings.set(0, settings);
         self.forget_hops();
         Ok(())
     }

@@ -24,7 +24,10 @@ pub struct Settings {
     pub capacity: u32,
     /// Seed of the selection hash, so that a stranger cannot aim at a backend or a port.
     pub seed: u32,
-    pub reserved: [u32; 2],
+    /// 1: a device among those with native XDP is a veth. Its peer is woken for redirected frames but not for
+    /// reflected ones (`XDP_TX`, as of Linux 6.18), unless it has an XDP program itself.
+    pub redirect_back: u32,
+    pub reserved: u32,
 }
 
 /// Whole ticks in `secs` seconds, rounded up.

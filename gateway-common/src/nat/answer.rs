@@ -1,7 +1,7 @@
 //! Packets that the gateway answers itself: a TCP reset, or an ICMP error.
 //!
 //! The answer replaces the packet in its frame and goes back the way it came, link layer swapped. Each
-//! function returns the reason to count: its own, or `RewriteFailed` where the answer could not be built.
+//! function returns the reason to count: its own, or another where the answer could not be built.
 
 use super::{
     Reason,
@@ -39,10 +39,7 @@ pub fn reset<F: Frame>(frame: &mut F, segment: &Segment, reason: Reason) -> Reas
         checksum: Bytes2([0; 2]),
         urgent: Bytes2([0; 2]),
     };
-    match write_reset(frame, segment.ip, tcp) {
-        Ok(()) => reason,
-        Err(_) => Reason::RewriteFailed,
-    }
+    outcome(write_reset(frame, segment.ip, tcp), reason)
 }
 
 /// ICMP time exceeded in transit (RFC 792, RFC 4443 section 3.3).
@@ -52,10 +49,7 @@ pub fn time_exceeded<F: Frame>(frame: &mut F, segment: &Segment) -> Reason {
         Family::V4 => (11, 0),
         Family::V6 => (3, 0),
     };
-    match write_icmp_error(frame, segment.ip, kind, code, 0) {
-        Ok(()) => Reason::TimeExceeded,
-        Err(_) => Reason::RewriteFailed,
-    }
+    outcome(write_icmp_error(frame, segment.ip, kind, code, 0), Reason::TimeExceeded)
 }
 
 /// ICMP fragmentation needed (RFC 1191 section 4) or packet too big (RFC 4443 section 3.2).
@@ -65,8 +59,16 @@ pub fn packet_too_big<F: Frame>(frame: &mut F, segment: &Segment, mtu: u16) -> R
         Family::V4 => (3, 4),
         Family::V6 => (2, 0),
     };
-    match write_icmp_error(frame, segment.ip, kind, code, mtu) {
-        Ok(()) => Reason::PacketTooBig,
+    outcome(write_icmp_error(frame, segment.ip, kind, code, mtu), Reason::PacketTooBig)
+}
+
+/// The reason to count for an answer: its own, unless it could not be built. A hook whose frame has no room for it
+/// has left the packet as it was to the other one.
+#[inline(always)]
+fn outcome(written: Result<(), Reason>, reason: Reason) -> Reason {
+    match written {
+        Ok(()) => reason,
+        Err(Reason::HandedToTc) => Reason::HandedToTc,
         Err(_) => Reason::RewriteFailed,
     }
 }

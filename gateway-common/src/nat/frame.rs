@@ -38,6 +38,7 @@ pub trait Frame {
     fn holds(&self, len: usize) -> bool;
 
     /// Makes the frame `len` bytes long, Ethernet header included, to be written anew from the IP header on: what
-    /// stands there afterwards is undefined, and no unfinished checksum or segmentation remains to be done.
+    /// stands there afterwards is undefined, and no unfinished checksum or segmentation remains to be done. Changes
+    /// nothing where it fails; `HandedToTc` if the other hook can do it.
     fn renew(&mut self, len: usize) -> Result<(), Reason>;
 }

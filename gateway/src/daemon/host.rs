@@ -1,6 +1,6 @@
 //! The machine that the daemon runs on, as far as it needs one.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use anyhow::Result;
 
@@ -8,6 +8,9 @@ use crate::{
     config::Config,
     lifecycle::{Engine, PacketTables, Site},
 };
+
+/// What goes on in the background while the gateway runs.
+pub type Upkeep = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// Where services can listen here, and the datapath.
 pub trait Host: Send + 'static {
@@ -20,10 +23,7 @@ pub trait Host: Send + 'static {
     fn attach(&mut self, config: &Config, site: &Site) -> impl Future<Output = Result<Self::Tables>> + Send;
 
     /// Keeps the tables in step with the host for as long as the future is polled; it never ends by itself.
-    fn attend(
-        &mut self,
-        engine: Arc<Engine<Self::Tables>>,
-    ) -> impl Future<Output = Result<()>> + Send + 'static + use<Self>;
+    fn attend(&mut self, engine: Arc<Engine<Self::Tables>>) -> Upkeep;
 
     /// Takes the datapath off and removes what is pinned.
     fn detach(&mut self) -> Result<()>;

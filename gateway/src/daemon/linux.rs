@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::Path, sync::Arc};
 use anyhow::{Context, Result, bail, ensure};
 use ipnet::IpNet;
 
-use super::{Host, RunOptions, upkeep};
+use super::{Host, RunOptions, host::Upkeep, upkeep};
 use crate::{
     config::{self, Config},
     datapath::{self, Attached, Capacity, Datapath, Pins, Wanted},
@@ -127,12 +127,12 @@ impl Host for LinuxHost {
         }
     }
 
-    fn attend(&mut self, engine: Arc<Engine<Tables>>) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
+    fn attend(&mut self, engine: Arc<Engine<Tables>>) -> Upkeep {
         let datapath = self.datapath.take();
-        async move {
+        Box::pin(async move {
             let (datapath, attached) = datapath.context("the datapath is not attached")?;
             upkeep::run(datapath, attached, engine).await
-        }
+        })
     }
 
     fn detach(&mut self) -> Result<()> {

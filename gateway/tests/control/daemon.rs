@@ -14,8 +14,8 @@ use anyhow::Result;
 use gateway::{
     config::Config,
     control::Client,
-    daemon::{self, Host, RunOptions, Signal},
-    lifecycle::Site,
+    daemon::{self, Host, RunOptions, Signal, Upkeep},
+    lifecycle::{Engine, Site},
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -30,12 +30,16 @@ struct MemoryHost {
 impl Host for MemoryHost {
     type Tables = MemoryTables;
 
-    fn site(&self, config: &Config) -> Result<Site> {
+    async fn site(&self, config: &Config) -> Result<Site> {
         Ok(Site { hostname: config.public.hostname.clone(), ..site() })
     }
 
-    fn attach(&mut self, _: &Config) -> Result<MemoryTables> {
+    async fn attach(&mut self, _: &Config, _: &Site) -> Result<MemoryTables> {
         Ok(self.tables.lock().unwrap().insert(MemoryTables::default()).clone())
+    }
+
+    fn attend(&mut self, _: Arc<Engine<MemoryTables>>) -> Upkeep {
+        Box::pin(std::future::pending())
     }
 
     fn detach(&mut self) -> Result<()> {
