@@ -69,6 +69,7 @@ pub fn detach(pins: &Pins, name: &str) -> Result<()> {
         Err(error) if is_absent(&error) => {}
         Err(error) => return Err(error).with_context(|| format!("take the TC program off {name}")),
     }
+    pins.forget_filter(name)?;
     unpin(&tc)
 }
 
@@ -142,6 +143,7 @@ fn attach_tc(ebpf: &mut Ebpf, pins: &Pins, name: &str) -> Result<()> {
         }
         // Kernels before 6.6 have no TCX: a filter in the clsact qdisc then, which needs no pin to stay.
         Err(ProgramError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::EINVAL) => {
+            pins.note_filter(name)?;
             attach_filter(program, name)
         }
         Err(error) => Err(error.into()),

@@ -1,7 +1,8 @@
 //! Where the datapath is pinned, and what is there.
 //!
 //! `ROOT/v1/maps/NAME`, and `ROOT/v1/MODE/INTERFACE` for the link in each mode, with the version of the map layouts:
-//! one of another version lies beside it, is recognised, and is not touched.
+//! one of another version lies beside it, is recognised, and is not touched. A TC filter, which is no link, is noted
+//! as the empty folder `ROOT/v1/clsact/INTERFACE`.
 
 use std::{
     collections::BTreeSet,
@@ -30,6 +31,9 @@ pub const MAPS: [&str; 11] = [
 ];
 
 const MODES: [AttachMode; 3] = [AttachMode::XdpNative, AttachMode::XdpGeneric, AttachMode::Tc];
+
+/// The folder of notes about TC filters.
+const FILTERS: &str = "clsact";
 
 /// A bpffs refuses names with a dot, which VLAN interfaces have; U+2024, one dot leader, stands for it.
 const DOT: &str = "\u{2024}";
@@ -60,7 +64,7 @@ impl Pins {
                 );
             }
         }
-        for folder in MODES.map(AttachMode::name).into_iter().chain(["maps"]) {
+        for folder in MODES.map(AttachMode::name).into_iter().chain(["maps", FILTERS]) {
             let path = self.version().join(folder);
             fs::create_dir_all(&path).with_context(|| format!("make the folder {}", path.display()))?;
         }
@@ -80,11 +84,28 @@ impl Pins {
         self.version().join(mode.name()).join(interface.replace('.', DOT))
     }
 
-    /// Interfaces that something is pinned for.
+    /// Notes that `interface` has a TC filter, of which nothing else would tell a later process.
+    pub fn note_filter(&self, interface: &str) -> Result<()> {
+        let note = self.filter(interface);
+        fs::create_dir_all(&note).with_context(|| format!("make the folder {}", note.display()))
+    }
+
+    /// Forgets the note, if there is one.
+    pub fn forget_filter(&self, interface: &str) -> Result<()> {
+        let note = self.filter(interface);
+        match fs::remove_dir(&note) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("remove the folder {}", note.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Interfaces that something is pinned or noted for.
     pub fn attached(&self) -> Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
-        for mode in MODES {
-            names.extend(list(&self.version().join(mode.name()))?.iter().map(|name| name.replace(DOT, ".")));
+        for folder in MODES.map(AttachMode::name).into_iter().chain([FILTERS]) {
+            names.extend(list(&self.version().join(folder))?.iter().map(|name| name.replace(DOT, ".")));
         }
         Ok(names)
     }
@@ -92,6 +113,10 @@ impl Pins {
     /// Removes everything below the root, and the root.
     pub fn remove(&self) -> Result<()> {
         fs::remove_dir_all(&self.root).with_context(|| format!("remove {}", self.root.display()))
+    }
+
+    fn filter(&self, interface: &str) -> PathBuf {
+        self.version().join(FILTERS).join(interface.replace('.', DOT))
     }
 
     fn version(&self) -> PathBuf {
