@@ -7,6 +7,7 @@ mod build;
 mod command;
 mod demo;
 mod fuzz;
+mod kernels;
 mod lint;
 mod privilege;
 mod run;
@@ -33,6 +34,7 @@ enum Task {
     Demo(demo::Demo),
     Test(test::Test),
     Fuzz(fuzz::Fuzz),
+    Kernels(kernels::Kernels),
     #[command(hide = true)]
     TestProgram(test::TestProgram),
 }
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Task::Demo(task) => task.execute(),
         Task::Test(task) => task.execute(),
         Task::Fuzz(task) => task.execute(),
+        Task::Kernels(task) => task.execute(),
         Task::TestProgram(task) => task.execute(),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };

@@ -23,9 +23,12 @@ pub enum Need {
     Fuzz,
     /// The programs with which tests and demo build networks and make traffic.
     Lab,
+    /// The emulator that boots kernels, and what is put into its machines.
+    Kernels,
 }
 
 impl Need {
+    /// What building, linting and testing need, which is all but the kernels.
     pub const ALL: [Self; 3] = [Self::Lint, Self::Fuzz, Self::Lab];
 }
 
@@ -45,6 +48,14 @@ const LAB: [(&str, &str); 8] = [
     ("tcpdump", "tcpdump"),
 ];
 
+/// The programs that boot kernels, each with the package that brings it.
+const KERNELS: [(&str, &str); 4] = [
+    ("busybox", "busybox-static"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("strip", "binutils"),
+    ("xz", "xz-utils"),
+];
+
 /// The packages that `needs` lacks, given the toolchain that is there.
 pub fn missing(needs: &[Need], toolchain: Option<&Toolchain>) -> Vec<String> {
     let mut packages = Vec::new();
@@ -55,8 +66,11 @@ pub fn missing(needs: &[Need], toolchain: Option<&Toolchain>) -> Vec<String> {
     if (needs.contains(&Need::Lint) || needs.contains(&Need::Fuzz)) && !on_path("c++") {
         packages.push(CPP_COMPILER.to_owned());
     }
-    if needs.contains(&Need::Lab) {
-        packages.extend(LAB.iter().filter(|(program, _)| !on_path(program)).map(|(_, package)| (*package).to_owned()));
+    for (need, programs) in [(Need::Lab, &LAB[..]), (Need::Kernels, &KERNELS)] {
+        if needs.contains(&need) {
+            let lacking = programs.iter().filter(|(program, _)| !on_path(program));
+            packages.extend(lacking.map(|(_, package)| (*package).to_owned()));
+        }
     }
     packages
 }
