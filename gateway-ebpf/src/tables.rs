@@ -115,7 +115,6 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    #[expect(clippy::mut_from_ref, reason = "a per-CPU value: this CPU's alone")]
     fn scratch(&self) -> Option<&mut Scratch> {
         let scratch = SCRATCH.get_ptr_mut(0)?;
         // SAFETY: a per-CPU value, and a program does not interrupt another on its CPU.

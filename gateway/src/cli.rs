@@ -11,8 +11,8 @@ use clap::{Parser, Subcommand};
 use crate::{
     config,
     control::Client,
-    daemon::LinuxHost,
-    datapath::{self, Pins},
+    daemon::{self, LinuxHost},
+    datapath::Pins,
 };
 
 mod backend;
@@ -80,7 +80,7 @@ impl Cli {
             Command::Backend(verb) => wait(verb.execute(&client())),
             Command::Flows(verb) => wait(verb.execute(&client())),
             Command::Check(verb) => verb.execute(),
-            Command::Detach(verb) => wait(verb.execute(&socket, |pins| datapath::detach(&Pins::at(pins)))),
+            Command::Detach(verb) => wait(verb.execute(&socket, async |pins| daemon::detach(&Pins::at(pins)).await)),
             Command::Completions(verb) => verb.execute(),
             Command::Man(verb) => verb.execute(),
         }

@@ -1,6 +1,6 @@
 //! The control API: HTTP and JSON over a unix socket, typed on both sides.
 //!
-//! `docs/api.md` describes it. The [`Server`] answers every well-formed request with JSON, also an unknown path, and
+//! `docs/api.md` describes it. The server answers every well-formed request with JSON, also an unknown path, and
 //! closes what is slow or malformed; the [`Client`] is what the command line uses. Access is by file permission: the
 //! socket's mode is 0660.
 

@@ -25,7 +25,7 @@ mod signals;
 mod upkeep;
 
 pub use host::{Host, Upkeep};
-pub use linux::LinuxHost;
+pub use linux::{LinuxHost, detach};
 pub use options::RunOptions;
 pub use signals::Signal;
 
@@ -62,7 +62,7 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
     server.await.context("serve the control socket")?;
     upkeep.abort();
     if options.detach_on_exit {
-        host.detach().context("detach the datapath")?;
+        host.detach().await.context("detach the datapath")?;
     }
     Ok(())
 }

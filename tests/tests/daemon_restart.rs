@@ -55,15 +55,19 @@ fn detach_leaves_the_host_as_it_was() {
         let _servers = servers(&lab, &Behaviour::Echo);
         let untouched = attachments(&lab);
         let gateway = Gateway::start(&lab, &config(&lab, mode));
-        assert_ne!(attachments(&lab), untouched, "{mode:?}");
+        assert!(!pins(&lab).is_empty(), "{mode:?}: nothing is attached");
         gateway.stop();
         cli(&lab, &["detach"]).success();
         assert_eq!(attachments(&lab), untouched, "{mode:?}");
-        let pins: Vec<_> = leftovers_of(lab.id()).into_iter().filter(|thing| thing.contains("/bpf/")).collect();
-        assert_eq!(pins, Vec::<String>::new(), "{mode:?}");
+        assert_eq!(pins(&lab), Vec::<String>::new(), "{mode:?}");
         let to = lab.front.at(Family::V4, PORT);
         assert_eq!(client::connect(&lab.client, to).unwrap_err(), Failure::Refused);
     }
+}
+
+/// What is pinned for the lab. A tool of the kernel before TCX does not list TCX programs, but they are pinned.
+fn pins(lab: &Lab) -> Vec<String> {
+    leftovers_of(lab.id()).into_iter().filter(|thing| thing.contains("/bpf/")).collect()
 }
 
 /// The programs and queueing disciplines on the front server's devices.

@@ -17,12 +17,12 @@ pub struct Detach {
 
 impl Detach {
     /// Detaches, unless a daemon answers on `socket`: it would lose the datapath under its hands.
-    pub async fn execute(self, socket: &Path, detach: impl FnOnce(&Path) -> Result<bool>) -> Result<()> {
+    pub async fn execute(self, socket: &Path, detach: impl AsyncFnOnce(&Path) -> Result<bool>) -> Result<()> {
         let answered = control::is_answered(socket).await;
         if answered.with_context(|| format!("look for a running gateway on {}", socket.display()))? {
             bail!(Refused(format!("a gateway is running and answers on {}; stop it first", socket.display())));
         }
-        let was_there = detach(&self.pins.folder).context("detach the datapath")?;
+        let was_there = detach(&self.pins.folder).await.context("detach the datapath")?;
         print(if was_there { "the datapath is off" } else { "there was no datapath" })
     }
 }
@@ -42,7 +42,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("gateway.sock");
         let _daemon = UnixListener::bind(&socket).unwrap();
-        let error = verb().execute(&socket, |_| panic!("detached")).await.unwrap_err();
+        let error = verb().execute(&socket, async |_: &Path| panic!("detached")).await.unwrap_err();
         assert!(error.to_string().contains("stop it first"), "{error}");
     }
 
@@ -50,7 +50,7 @@ mod tests {
     async fn nothing_is_in_the_way_without_a_daemon() {
         let folder = tempfile::tempdir().unwrap();
         let mut detached = false;
-        let detach = |pins: &Path| {
+        let detach = async |pins: &Path| {
             detached = pins == Path::new("/pins");
             Ok(true)
         };

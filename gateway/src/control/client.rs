@@ -25,8 +25,8 @@ pub struct Client {
 /// Why there is no answer, or not the one that was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("no gateway answers on {}: {source}; start one with `gateway run`, or name its socket with --socket", .socket.display())]
-    NoDaemon { socket: PathBuf, source: io::Error },
+    #[error("no gateway answers on {}: {reason}; start one with `gateway run`, or name its socket with --socket", .socket.display())]
+    NoDaemon { socket: PathBuf, reason: io::Error },
     #[error("the control socket {} is not yours to use; run as root, or as a member of its group", .socket.display())]
     Forbidden { socket: PathBuf },
     #[error(transparent)]
@@ -95,7 +95,7 @@ impl Client {
         let socket = self.socket.clone();
         match source.kind() {
             io::ErrorKind::PermissionDenied => ClientError::Forbidden { socket },
-            _ => ClientError::NoDaemon { socket, source },
+            _ => ClientError::NoDaemon { socket, reason: source },
         }
     }
 }

@@ -26,5 +26,5 @@ pub trait Host: Send + 'static {
     fn attend(&mut self, engine: Arc<Engine<Self::Tables>>) -> Upkeep;
 
     /// Takes the datapath off and removes what is pinned.
-    fn detach(&mut self) -> Result<()>;
+    fn detach(&mut self) -> impl Future<Output = Result<()>> + Send;
 }

@@ -12,6 +12,7 @@ use crate::{
     host::{
         bpffs,
         links::{self, Interface},
+        neighbours::Neighbours,
         requirements, sysctl,
     },
     lifecycle::{Engine, HostAddresses, Site},
@@ -135,9 +136,16 @@ impl Host for LinuxHost {
         })
     }
 
-    fn detach(&mut self) -> Result<()> {
-        datapath::detach(&self.pins).map(drop)
+    async fn detach(&mut self) -> Result<()> {
+        detach(&self.pins).await.map(drop)
     }
+}
+
+/// Takes the datapath off this host, and what it kept in the neighbour tables for it. `false`: there was none.
+pub async fn detach(pins: &Pins) -> Result<bool> {
+    let was_there = datapath::detach(pins)?;
+    Neighbours::new().await?.release().await.context("give the neighbours back to the kernel")?;
+    Ok(was_there)
 }
 
 /// The interfaces of the configuration, in its order, as the host has them.

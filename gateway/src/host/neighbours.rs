@@ -3,7 +3,7 @@
 //!
 //! Each next hop gets a *managed* entry in the kernel's neighbour table (Linux 5.16): the kernel confirms it again
 //! and again without any traffic. Where the kernel knows no managed entries, every call asks it to resolve them anew.
-//! Entries carry [`OWNER`], so that those of a gateway that crashed are recognised. Permanent entries and those that
+//! Entries carry `OWNER`, so that those of a gateway that crashed are recognised. Permanent entries and those that
 //! others manage are never touched.
 
 mod next_hop;

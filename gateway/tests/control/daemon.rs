@@ -42,7 +42,7 @@ impl Host for MemoryHost {
         Box::pin(std::future::pending())
     }
 
-    fn detach(&mut self) -> Result<()> {
+    async fn detach(&mut self) -> Result<()> {
         self.detached.store(true, Ordering::Relaxed);
         Ok(())
     }

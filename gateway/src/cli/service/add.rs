@@ -21,7 +21,7 @@ use crate::{
 pub struct Add {
     #[command(flatten)]
     name: Name,
-    /// Address to listen on: A:P, [V6]:P, or :P for every public address (repeatable)
+    /// Address to listen on: `A:P`, `[V6]:P`, or `:P` for every public address (repeatable)
     #[arg(long, value_name = "A:P")]
     listen: Vec<Listen>,
     /// Listen on a free port of `[public] ports`
