@@ -35,6 +35,8 @@ pub struct Services {
     placed: HashMap<String, Placed>,
     /// Entries that were pinned when this process started and that no service has claimed yet.
     adopted: HashMap<abi::ServiceKey, abi::Service>,
+    /// Identifiers of the placed services, and the first one that was never used.
+    ids: HashSet<u32>,
     next_id: u32,
 }
 
@@ -56,7 +58,7 @@ impl Services {
             regions.occupy(region);
         }
         let next_id = adopted.values().map(|service| service.id + 1).max().unwrap_or(1);
-        Ok(Self { entries, slots, regions, placed: HashMap::new(), adopted, next_id })
+        Ok(Self { entries, slots, regions, placed: HashMap::new(), adopted, ids: HashSet::new(), next_id })
     }
 
     /// Makes the maps so. Services that are as before are not touched.
@@ -147,6 +149,7 @@ impl Services {
             self.regions.release(region, now);
         }
         backends.retire_all(name);
+        self.ids.remove(&placed.id);
         self.placed.remove(name);
         Ok(())
     }
@@ -154,13 +157,11 @@ impl Services {
     /// The identifier of the pinned service that listens on one of `keys`, or a fresh one: with its identifier a
     /// service keeps its backends' indices, and so its flows and counters.
     fn claim<'a>(&mut self, mut keys: impl Iterator<Item = &'a abi::ServiceKey>) -> u32 {
-        let in_use: HashSet<u32> = self.placed.values().map(|placed| placed.id).collect();
         let pinned = keys.find_map(|key| self.adopted.get(key).map(|service| service.id));
-        pinned.filter(|id| !in_use.contains(id)).unwrap_or_else(|| {
-            let id = self.next_id;
-            self.next_id += 1;
-            id
-        })
+        let id = pinned.filter(|id| !self.ids.contains(id)).unwrap_or(self.next_id);
+        self.next_id = self.next_id.max(id + 1);
+        self.ids.insert(id);
+        id
     }
 
     /// Removes what was pinned and is wanted no more. Its flows go on until they end.
