@@ -129,9 +129,8 @@ impl Sweeper {
         }
         let twin_tuple = entry.to.reversed();
         let Some(twin) = self.flows.get(&twin_tuple) else {
-            // Half a pair: the rest of a removal that was interrupted.
-            self.remove(tuple, entry)?;
-            return Ok(entry.direction == Direction::Original);
+            // Its twin came first in this sweep; or half a pair, the rest of a removal that was interrupted.
+            return Ok(self.remove(tuple, entry)? && entry.direction == Direction::Original);
         };
         let (original, reply) = match entry.direction {
             Direction::Original => (entry, &twin),

@@ -1,0 +1,156 @@
+//! The sweeper over a flow table in the kernel: what is over goes, what lives stays, and pairs go together.
+
+use std::time::Duration;
+
+use aya::maps::{HashMap, Map};
+use gateway::{
+    datapath::{self, Capacity, Datapath, Pins},
+    host::bpffs,
+    tables::Sweeper,
+};
+use gateway_common::abi::{Direction, Flow, Hop, Seen, TICK_SHIFT, Tuple, ticks_from_secs};
+use gateway_tests::LabId;
+use nix::{
+    sys::resource::{UsageWho, getrusage},
+    time::{ClockId, clock_gettime},
+};
+
+const CAPACITY: Capacity = Capacity { flows: 1 << 20, half_open: 1 << 10, backends: 16 };
+const IDLE_TIMEOUT: u32 = ticks_from_secs(3600);
+
+/// Maps of their own, pinned in a folder that goes with them.
+struct Kernel {
+    pins: Pins,
+    datapath: Datapath,
+}
+
+impl Kernel {
+    fn new() -> Self {
+        bpffs::ensure_mounted("/sys/fs/bpf".as_ref()).unwrap();
+        let pins = Pins::at(format!("/sys/fs/bpf/gwtest-{}", LabId::new()));
+        let datapath = Datapath::load(pins.clone(), CAPACITY).unwrap();
+        Self { pins, datapath }
+    }
+
+    fn flows(&self) -> HashMap<aya::maps::MapData, Tuple, Flow> {
+        HashMap::try_from(Map::HashMap(self.datapath.map("FLOWS").unwrap())).unwrap()
+    }
+
+    fn sweeper(&self) -> Sweeper {
+        Sweeper::new(|name| self.datapath.map(name)).unwrap()
+    }
+}
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        if let Err(error) = datapath::detach(&self.pins) {
+            eprintln!("cannot remove the pins: {error:#}");
+        }
+    }
+}
+
+fn now() -> u32 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).unwrap();
+    (Duration::from(now).as_nanos() >> TICK_SHIFT) as u32
+}
+
+/// Both directions of the flow with a number, last seen so many seconds ago.
+fn pair(number: u32, seen: [Seen; 2], idle: u64) -> [(Tuple, Flow); 2] {
+    let [_, a, b, c] = number.to_be_bytes();
+    let client = format!("198.{a}.{b}.{c}:40000").parse().unwrap();
+    let (service, backend) = ("203.0.113.10:80".parse().unwrap(), "10.0.1.2:80".parse().unwrap());
+    let snat = format!("10.{a}.{b}.{c}:50000").parse().unwrap();
+    let (original, reply) = (Tuple::from_sockets(client, service), Tuple::from_sockets(backend, snat));
+    let then = now().wrapping_sub(ticks_from_secs(idle));
+    let flow = |to, direction, seen| Flow {
+        to,
+        hop: Hop::default(),
+        bytes: 0,
+        packets: 1,
+        backend: 1,
+        created: then,
+        last_seen: then,
+        next_seq: 0,
+        acked: 0,
+        direction,
+        seen,
+        reserved: [0; 2],
+    };
+    let [original_seen, reply_seen] = seen;
+    [
+        (original, flow(reply.reversed(), Direction::Original, original_seen)),
+        (reply, flow(original.reversed(), Direction::Reply, reply_seen)),
+    ]
+}
+
+#[test]
+fn flows_that_are_over_go_in_pairs_and_the_others_stay() {
+    const FIN: Seen = Seen::SYN.with(Seen::FIN);
+    const RST: Seen = Seen::SYN.with(Seen::RST);
+    let open = [Seen::SYN, Seen::SYN];
+    // What both directions have seen, how long the flow has been quiet, and whether it is over.
+    let cases = [
+        (open, 10, false),
+        (open, 3_500, false),
+        (open, 3_700, true),
+        ([FIN, FIN], 30, false),
+        ([FIN, FIN], 70, true),
+        ([FIN, Seen::SYN], 70, false),
+        ([FIN, Seen::SYN], 250, true),
+        ([Seen::SYN, FIN], 250, true),
+        ([RST, Seen::SYN], 70, false),
+        ([RST, Seen::SYN], 250, true),
+        ([Seen::SYN, RST], 250, true),
+    ];
+    let kernel = Kernel::new();
+    let mut flows = kernel.flows();
+    for (number, (seen, idle, _)) in (0..).zip(cases) {
+        for (tuple, flow) in pair(number, seen, idle) {
+            flows.insert(tuple, flow, 0).unwrap();
+        }
+    }
+    let swept = kernel.sweeper().sweep(|_| IDLE_TIMEOUT).unwrap();
+    for (number, (seen, idle, over)) in (0..).zip(cases) {
+        for (tuple, flow) in pair(number, seen, idle) {
+            assert_eq!(flows.get(&tuple, 0).is_err(), over, "{seen:?} quiet for {idle} s: {:?}", flow.direction);
+        }
+    }
+    let over = cases.iter().filter(|(_, _, over)| *over).count() as u64;
+    assert_eq!((swept.removed, swept.flows), (over, cases.len() as u64 - over));
+}
+
+#[test]
+fn a_resting_tuple_goes_without_its_flow() {
+    let kernel = Kernel::new();
+    let mut flows = kernel.flows();
+    let [_, (tuple, flow)] = pair(1, [Seen::SYN, Seen::SYN.with(Seen::RESTING)], 61);
+    let [_, (fresh, young)] = pair(2, [Seen::SYN, Seen::SYN.with(Seen::RESTING)], 5);
+    flows.insert(tuple, flow, 0).unwrap();
+    flows.insert(fresh, young, 0).unwrap();
+    kernel.sweeper().sweep(|_| IDLE_TIMEOUT).unwrap();
+    assert!(flows.get(&tuple, 0).is_err() && flows.get(&fresh, 0).is_ok());
+}
+
+/// Prints the processor time; how much it may be is a matter for a quiet machine.
+#[test]
+fn a_large_table_is_swept_and_counted() {
+    const FLOWS: u32 = 200_000;
+    let kernel = Kernel::new();
+    let mut flows = kernel.flows();
+    for number in 0..FLOWS {
+        for (tuple, flow) in pair(number, [Seen::SYN, Seen::SYN], 60) {
+            flows.insert(tuple, flow, 0).unwrap();
+        }
+    }
+    let mut sweeper = kernel.sweeper();
+    let cpu = || {
+        let usage = getrusage(UsageWho::RUSAGE_THREAD).unwrap();
+        Duration::from_micros((usage.user_time().tv_sec() + usage.system_time().tv_sec()) as u64 * 1_000_000)
+            + Duration::from_micros((usage.user_time().tv_usec() + usage.system_time().tv_usec()) as u64)
+    };
+    let before = cpu();
+    let swept = sweeper.sweep(|_| IDLE_TIMEOUT).unwrap();
+    println!("{FLOWS} flows swept in {:?} of processor time", cpu() - before);
+    assert_eq!((swept.flows, swept.removed), (FLOWS.into(), 0));
+    assert_eq!(swept.by_backend[&1], u64::from(FLOWS));
+}
