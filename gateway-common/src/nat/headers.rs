@@ -4,6 +4,8 @@
 //! overflow the stack of a BPF program and multiply the verifier's work. A frame guarantees the alignment, see
 //! [`super::Frame`].
 
+use network_types::eth::EtherType;
+
 use super::tcp::Flags;
 
 /// Two bytes of a header.
@@ -142,10 +144,15 @@ unsafe impl<const N: usize> Header for Words<N> {}
 
 impl Ethernet {
     pub const LEN: usize = size_of::<Self>();
-    pub const IPV4: Bytes2 = Bytes2([0x08, 0x00]);
-    pub const IPV6: Bytes2 = Bytes2([0x86, 0xdd]);
-    pub const VLAN: Bytes2 = Bytes2([0x81, 0x00]);
-    pub const SERVICE_VLAN: Bytes2 = Bytes2([0x88, 0xa8]);
+    pub const IPV4: Bytes2 = ether_type(EtherType::Ipv4);
+    pub const IPV6: Bytes2 = ether_type(EtherType::Ipv6);
+    pub const VLAN: Bytes2 = ether_type(EtherType::Ieee8021q);
+    pub const SERVICE_VLAN: Bytes2 = ether_type(EtherType::Ieee8021ad);
+}
+
+/// The type as it lies in the header: `EtherType` holds it in network order already.
+const fn ether_type(kind: EtherType) -> Bytes2 {
+    Bytes2((kind as u16).to_ne_bytes())
 }
 
 impl VlanTag {

@@ -1,5 +1,7 @@
 //! From bytes to what the core decides on. Nothing is believed that the frame's length does not bear out.
 
+use network_types::ip::IpProto;
+
 use super::{
     Reason,
     frame::Frame,
@@ -8,9 +10,9 @@ use super::{
 };
 use crate::abi::{Address, Family, Tuple};
 
-pub const PROTOCOL_ICMP: u8 = 1;
-pub const PROTOCOL_TCP: u8 = 6;
-pub const PROTOCOL_ICMPV6: u8 = 58;
+pub const PROTOCOL_ICMP: u8 = IpProto::Icmp as u8;
+pub const PROTOCOL_TCP: u8 = IpProto::Tcp as u8;
+pub const PROTOCOL_ICMPV6: u8 = IpProto::Ipv6Icmp as u8;
 
 /// The network header of a packet, offsets counted from the start of the frame.
 #[derive(Clone, Copy, Debug)]
