@@ -1,8 +1,10 @@
-//! Many services and many backends: all of them work, and a change of one is in force when the command returns.
+//! Many services and many backends, all of which work, and changes among them.
+
+use std::time::Duration;
 
 use gateway_tests::{
-    Family, Gateway, GatewayConfig, Mode, ServiceConfig, Topology,
-    scenario::{BACKEND_PORT, PORT, servers},
+    Family, Gateway, GatewayConfig, Mode, ServiceConfig, Topology, eventually,
+    scenario::{BACKEND_PORT, PORT, numbered_servers, servers},
     traffic::{Behaviour, client},
 };
 
@@ -47,4 +49,27 @@ fn a_change_among_a_hundred_backends_is_in_force_at_once() {
         client::connect(&lab.client, lab.front.at(Family::V4, PORT)).is_err(),
         "a drained backend got a connection"
     );
+}
+
+#[test]
+fn a_listen_address_moves_from_one_service_to_another() {
+    let lab = Topology::two_arm(2).build();
+    let _servers = numbered_servers(&lab);
+    let listen = |index: u16| lab.front.at(Family::V4, PORT + index);
+    let backend = |index: usize| lab.backends[index].at(Family::V4, BACKEND_PORT);
+    let config = |first: u16, second: u16| {
+        let services = [("a", first, 0), ("b", second, 1)]
+            .map(|(name, port, index)| ServiceConfig::new(name, listen(port), &[backend(index)]));
+        services.into_iter().fold(GatewayConfig::new(&lab, Mode::Tc), GatewayConfig::service)
+    };
+    let answer = |index| client::identity_of(&lab.client, listen(index)).ok();
+    let gateway = Gateway::start(&lab, &config(0, 1));
+    // Swapped, given up to the one that is put into force first, and to the one that is last.
+    for (first, second) in [(1, 0), (2, 1), (0, 2), (0, 1)] {
+        gateway.reload(&config(first, second));
+        eventually(Duration::from_secs(5), || {
+            let answers = [answer(first), answer(second)].map(Option::unwrap_or_default);
+            if answers == ["0", "1"] { Ok(()) } else { Err(answers) }
+        });
+    }
 }

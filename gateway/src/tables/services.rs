@@ -2,7 +2,8 @@
 //!
 //! For packets every listen address changes in one step: its new Maglev table is written to a stretch of the slot
 //! array that nothing refers to, then the service's entry is swapped. Whatever an entry referred to before stays
-//! readable until no program can be reading it.
+//! readable until no program can be reading it. An address that moves from one service to another is never without
+//! one: entries are removed last.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -33,6 +34,10 @@ pub struct Services {
     slots: MappedArray<abi::Slot>,
     regions: Regions,
     placed: HashMap<String, Placed>,
+    /// Which service has a listen address.
+    owners: HashMap<abi::ServiceKey, String>,
+    /// Entries that a service has given up; removed at the end of a change unless another has taken them over.
+    given_up: HashSet<abi::ServiceKey>,
     /// Entries that were pinned when this process started and that no service has claimed yet.
     adopted: HashMap<abi::ServiceKey, abi::Service>,
     /// Identifiers of the placed services, and the first one that was never used.
@@ -43,7 +48,8 @@ pub struct Services {
 /// A service that is in the maps.
 struct Placed {
     id: u32,
-    resolved: Arc<ResolvedService>,
+    /// None while a change of it is under way, or has failed half-way.
+    resolved: Option<Arc<ResolvedService>>,
     entries: HashMap<abi::ServiceKey, abi::Service>,
 }
 
@@ -58,7 +64,17 @@ impl Services {
             regions.occupy(region);
         }
         let next_id = adopted.values().map(|service| service.id + 1).max().unwrap_or(1);
-        Ok(Self { entries, slots, regions, placed: HashMap::new(), adopted, ids: HashSet::new(), next_id })
+        Ok(Self {
+            entries,
+            slots,
+            regions,
+            placed: HashMap::new(),
+            owners: HashMap::new(),
+            given_up: HashSet::new(),
+            adopted,
+            ids: HashSet::new(),
+            next_id,
+        })
     }
 
     /// Makes the maps so. Services that are as before are not touched.
@@ -66,16 +82,17 @@ impl Services {
         let wanted: HashSet<&str> = services.iter().map(|resolved| resolved.service.name.as_str()).collect();
         let gone: Vec<String> = self.placed.keys().filter(|name| !wanted.contains(name.as_str())).cloned().collect();
         for name in gone {
-            self.remove(&name, backends)?;
+            self.remove(&name, backends);
         }
         for resolved in services {
-            let known = self.placed.get(&resolved.service.name);
-            if known.is_some_and(|placed| Arc::ptr_eq(&placed.resolved, resolved) || placed.resolved == *resolved) {
+            let name = &resolved.service.name;
+            let in_force = self.placed.get(name).and_then(|placed| placed.resolved.as_ref());
+            if in_force.is_some_and(|in_force| Arc::ptr_eq(in_force, resolved) || in_force == resolved) {
                 continue;
             }
-            self.place(resolved, backends)
-                .with_context(|| format!("put service {} into force", resolved.service.name))?;
+            self.place(resolved, backends).with_context(|| format!("put service {name} into force"))?;
         }
+        self.drop_given_up()?;
         self.drop_unclaimed(backends)
     }
 
@@ -95,11 +112,8 @@ impl Services {
                 entry.insert(adopted);
             }
         }
-        // From here on the service is known with its old entries, so that after a failure the next attempt, or a
-        // removal, finds them.
-        let placed = Placed { id, resolved: resolved.clone(), entries: old.clone() };
-        self.placed.insert(service.name.clone(), placed);
-        self.invalidate(&service.name);
+        // Known with its old entries from here on, so that after a failure the next attempt, or a removal, finds them.
+        self.placed.insert(service.name.clone(), Placed { id, resolved: None, entries: old.clone() });
 
         let indices = backends.place(&service.name, id, &service.backends)?;
         let now = Instant::now();
@@ -116,41 +130,45 @@ impl Services {
             };
             let entry = entry(id, region, resolved);
             self.entries.insert(key, entry, 0).context("write the service map")?;
+            self.owners.insert(*key, service.name.clone());
             entries.insert(*key, entry);
         }
-        for key in old.keys().filter(|key| !entries.contains_key(*key)) {
-            remove_entry(&mut self.entries, key)?;
-        }
+        self.give_up(&service.name, old.keys().filter(|key| !entries.contains_key(*key)));
         for region in old.values().map(region).collect::<HashSet<_>>() {
             self.regions.release(region, now);
         }
-        let placed = Placed { id, resolved: resolved.clone(), entries };
-        self.placed.insert(service.name.clone(), placed);
+        self.placed.insert(service.name.clone(), Placed { id, resolved: Some(resolved.clone()), entries });
         Ok(())
     }
 
-    /// Marks a service as not as wanted, so that the next attempt does not skip it.
-    fn invalidate(&mut self, name: &str) {
-        if let Some(placed) = self.placed.get_mut(name) {
-            let mut resolved = (*placed.resolved).clone();
-            resolved.service.backends.clear();
-            resolved.listen.clear();
-            placed.resolved = Arc::new(resolved);
-        }
-    }
-
-    fn remove(&mut self, name: &str, backends: &mut Backends) -> Result<()> {
-        let Some(placed) = self.placed.get(name) else { return Ok(()) };
-        for key in placed.entries.keys() {
-            remove_entry(&mut self.entries, key)?;
-        }
+    fn remove(&mut self, name: &str, backends: &mut Backends) {
+        let Some(placed) = self.placed.remove(name) else { return };
+        self.give_up(name, placed.entries.keys());
         let now = Instant::now();
         for region in placed.entries.values().map(region).collect::<HashSet<_>>() {
             self.regions.release(region, now);
         }
         backends.retire_all(name);
         self.ids.remove(&placed.id);
-        self.placed.remove(name);
+    }
+
+    /// Ends a service's ownership of listen addresses, as far as no other has taken them over.
+    fn give_up<'a>(&mut self, name: &str, keys: impl Iterator<Item = &'a abi::ServiceKey>) {
+        for key in keys {
+            if self.owners.get(key).is_some_and(|owner| owner == name) {
+                self.owners.remove(key);
+                self.given_up.insert(*key);
+            }
+        }
+    }
+
+    fn drop_given_up(&mut self) -> Result<()> {
+        for key in self.given_up.iter().copied().collect::<Vec<_>>() {
+            if !self.owners.contains_key(&key) {
+                remove_entry(&mut self.entries, &key)?;
+            }
+            self.given_up.remove(&key);
+        }
         Ok(())
     }
 
