@@ -40,7 +40,7 @@ pub fn error<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &Network) -> Re
     flow::find_hop(frame, tables, flow)?;
     if ip.hop_limit <= 1 {
         // No error about an error (RFC 1122 section 3.2.2, RFC 4443 section 2.4 e).
-        return Err(Reason::NoRoute);
+        return Err(Reason::Expired);
     }
     let change = rewrite_quoted(frame, ip, &quoted, &flow.to)?;
     rewrite_outer(frame, ip, &flow.to, change)?;

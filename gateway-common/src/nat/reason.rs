@@ -91,6 +91,8 @@ reasons! {
     OpenRace = "open_race" => Drop,
     /// An acknowledgement that does not fit the backend's SYN-ACK.
     HandshakeMismatch = "handshake_mismatch" => Drop,
+    /// An ICMP error with its TTL or hop limit at its end: no error is sent about an error.
+    Expired = "expired" => Drop,
     /// No route to the next hop, or one that says unreachable.
     NoRoute = "no_route" => Drop,
     /// The kernel does not forward between these interfaces: a forwarding sysctl is off, or the address is the host's own.

@@ -156,7 +156,7 @@ fn error_on_its_last_hop_is_dropped_without_another() {
         let sent = world.send(&world.client_data(PUSH, 0, "question")).packet();
         let mut error = error_about(&world, &sent, usize::MAX);
         error.envelope.hop_limit = 1;
-        world.arrive::<Stack>(&error.build()).expect(Reason::NoRoute);
+        world.arrive::<Stack>(&error.build()).expect(Reason::Expired);
     });
 }
 

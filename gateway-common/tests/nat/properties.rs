@@ -92,6 +92,7 @@ fn random_traffic_reaches_every_outcome() {
     // The routes of that world never fail, its packets have no IP options and no extension headers, and only a race of
     // two CPUs is a race.
     let elsewhere = [
+        Reason::NoRoute,
         Reason::NotForwarded,
         Reason::RouteUnsupported,
         Reason::RewriteFailed,
