@@ -9,6 +9,7 @@
 #![feature(core_intrinsics)]
 
 mod maps;
+mod packet;
 mod route;
 mod tables;
 mod tc;

@@ -26,12 +26,10 @@ use gateway_common::{
 
 use crate::{
     maps::{Hook, count},
-    route,
+    packet, route,
     tables::KernelTables,
 };
 
-/// The bits of all offsets that the core asks for: two VLAN tags, IPv4 options and a quoted packet included.
-const OFFSETS: usize = 255;
 /// All headers that the core reads lie within this many bytes.
 const HEADERS: u32 = 192;
 const ETH_P_8021Q: u16 = 0x8100;
@@ -109,16 +107,9 @@ impl Frame for TcFrame<'_> {
 
     #[inline(always)]
     fn header<T: Header>(&mut self, offset: usize) -> Result<&mut T, Reason> {
-        // The mask bounds the offset for the verifier, and the test the packet. A test of the offset would not do: on
-        // Linux 6.1 the verifier forgets it where the compiler reads the offset from the stack once more.
-        let start = self.data() + (offset & OFFSETS);
-        if start + size_of::<T>() > self.data_end() {
-            return Err(Reason::Malformed);
-        }
-        // SAFETY: within the linear part by the test above; a `Header` has no invalid value. Its
-        // alignment is the kernel's care (NET_IP_ALIGN) on processors that need it, and moot on those that do not.
-        // The borrow of `self` keeps a second reference, and any helper that moves the packet, away.
-        Ok(unsafe { &mut *(start as *mut T) })
+        // SAFETY: the bounds of this program's packet; the borrow of `self` keeps a second reference, and any helper that
+        // moves the packet, away.
+        unsafe { packet::header(self.data(), self.data_end(), offset) }
     }
 
     #[inline(always)]

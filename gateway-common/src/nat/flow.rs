@@ -37,8 +37,9 @@ pub fn forward<F: Frame, T: Tables>(
 ) -> Result<Verdict, Reason> {
     find_hop(frame, tables, flow)?;
     check_size_and_life(frame, segment, &flow.hop)?;
-    if flow.seen != next_seen(tables.flows(), segment, flow) {
-        transition(tables, segment, flow);
+    let seen = next_seen(tables.flows(), segment, flow);
+    if flow.seen != seen {
+        transition(tables, flow, seen);
     }
     record(tables, segment, flow);
     send(frame, segment, flow, Reason::Forwarded)
@@ -120,9 +121,9 @@ fn is_acceptable_reset<T: FlowTable>(flows: &T, segment: &Segment, flow: &Flow) 
 
 /// The state of the connection may change: keeps the count of open flows in step.
 #[inline(never)]
-fn transition<T: Tables>(tables: &T, segment: &Segment, flow: &mut Flow) {
+fn transition<T: Tables>(tables: &T, flow: &mut Flow, seen: Seen) {
     let before = flow.seen;
-    flow.seen = next_seen(tables.flows(), segment, flow);
+    flow.seen = seen;
     let Some(twin) = tables.flows().get(&flow.to.reversed()) else { return };
     let finished = |own| tcp::state(own, twin.seen).is_finished();
     let change = i64::from(finished(before)) - i64::from(finished(flow.seen));

@@ -50,19 +50,6 @@ pub enum State {
 }
 
 impl State {
-    /// Name as RFC 9293 writes it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SynSent => "SYN-SENT",
-            Self::SynReceived => "SYN-RECEIVED",
-            Self::Established => "ESTABLISHED",
-            Self::FinWait => "FIN-WAIT",
-            Self::CloseWait => "CLOSE-WAIT",
-            Self::TimeWait => "TIME-WAIT",
-            Self::Closed => "CLOSED",
-        }
-    }
-
     /// Neither end sends data any more; a new SYN may take the tuple over.
     pub const fn is_finished(self) -> bool {
         matches!(self, Self::TimeWait | Self::Closed)
