@@ -23,9 +23,7 @@ mod tests;
 use finding::Report;
 pub use finding::{ConfigErrors, Fault, Finding};
 pub use port_range::{FIRST_SNAT_PORT, InvalidPortRange, MIN_SNAT_PORTS, PortRange, default_snat_ports};
-pub use settings::{
-    Backends, Control, Docker, Flows, Health, HealthKind, Interface, Limits, MAX_CAPACITY, Metrics, Mode, Public, Snat,
-};
+pub use settings::{Backends, Control, Docker, Flows, Interface, MAX_CAPACITY, Metrics, Mode, Public, Snat};
 
 /// What a file says, with the defaults for what it does not say. `Config::default()` is that of an empty file.
 #[derive(Clone, Debug, Default)]
@@ -41,10 +39,6 @@ pub struct Config {
     /// Of services that are created at run time; already part of `services`.
     pub defaults: Policy,
     pub services: Vec<Service>,
-    /// By service name; of the services that have a `[service.health]`.
-    pub health: BTreeMap<String, Health>,
-    /// By service name; of the services that have a `[service.limits]`.
-    pub limits: BTreeMap<String, Limits>,
     /// Absent: containers are not looked for.
     pub docker: Option<Docker>,
     /// What the operator should know although the file is valid.

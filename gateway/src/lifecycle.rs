@@ -6,6 +6,7 @@
 
 mod desired;
 mod engine;
+mod health_book;
 mod packet_tables;
 mod ports;
 mod refusal;
@@ -13,6 +14,7 @@ mod site;
 
 pub use desired::{Desired, Entry, Record, Write};
 pub use engine::{ChangeError, Engine};
+pub use health_book::{HealthBook, Observation};
 pub use packet_tables::{PacketTables, ResolvedService};
 pub use refusal::{Kind, Refusal};
 pub use site::{HostAddresses, NoSnatPorts, Site};

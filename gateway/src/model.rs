@@ -13,9 +13,20 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+mod backend;
 pub mod change;
+mod deployment;
 pub mod flow;
+mod health;
+mod limits;
 pub mod status;
+mod time;
+
+pub use backend::{Backend, BackendState, Drain, NewBackend, Process, Signal, Then};
+pub use deployment::{Deployment, DeploymentOptions, Phase, Wait};
+pub use health::{Health, HealthKind, HealthReport, HealthStatus};
+pub use limits::Limits;
+pub use time::{duration, instant};
 
 /// A service: where it listens, how a backend is picked, and what happens to flows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +35,10 @@ pub struct Service {
     pub listen: Vec<Listen>,
     #[serde(flatten)]
     pub policy: Policy,
+    #[serde(default)]
+    pub health: Health,
+    #[serde(default)]
+    pub limits: Limits,
     pub backends: Vec<Backend>,
 }
 
@@ -82,33 +97,6 @@ pub enum Owner {
     File,
     /// It came through the control API and is kept in the state store.
     Control,
-}
-
-/// One server that accepts a service's connections.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Backend {
-    pub address: SocketAddr,
-    /// Share of new connections relative to the other backends; 1..=65535.
-    #[serde(default = "one")]
-    pub weight: u16,
-    #[serde(default)]
-    pub state: BackendState,
-}
-
-fn one() -> u16 {
-    1
-}
-
-/// Whether a backend gets new connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BackendState {
-    /// Gets new connections.
-    #[default]
-    Active,
-    /// Keeps its open flows, gets no new ones.
-    Draining,
 }
 
 /// Where a service listens: `203.0.113.10:443`, `[2001:db8::10]:443`, or `:443` for every public address.
@@ -171,38 +159,5 @@ impl Serialize for Listen {
 impl<'de> Deserialize<'de> for Listen {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// Durations as people write them: `2h4m`, `30s`.
-pub mod duration {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_duration(*duration))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        humantime::parse_duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
-
-    /// The same for a duration that may be absent.
-    pub mod optional {
-        use super::{Deserialize, Deserializer, Duration, Error, Serializer};
-
-        pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-            match duration {
-                Some(duration) => super::serialize(duration, serializer),
-                None => serializer.serialize_none(),
-            }
-        }
-
-        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-            Option::<String>::deserialize(deserializer)?
-                .map(|text| humantime::parse_duration(&text).map_err(D::Error::custom))
-                .transpose()
-        }
     }
 }

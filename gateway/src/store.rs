@@ -123,23 +123,27 @@ fn recovery(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Policy, Service};
+    use crate::model::{Health, Limits, Policy, Service};
 
     fn record(name: &str) -> Record {
         let service = Service {
             name: name.into(),
             listen: vec![":80".parse().unwrap()],
             policy: Policy::default(),
+            health: Health::default(),
+            limits: Limits::default(),
             backends: vec![],
         };
-        Record { service, declared: None }
+        Record { service, declared: None, deployment: None }
     }
 
     #[test]
     fn what_was_written_is_there_after_reopening() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        store.write(&[Write::Put(record("a")), Write::Put(record("b")), Write::Delete("a".into())]).unwrap();
+        store
+            .write(&[Write::Put(Box::new(record("a"))), Write::Put(Box::new(record("b"))), Write::Delete("a".into())])
+            .unwrap();
         drop(store);
         assert_eq!(Store::open(folder.path()).unwrap().load().unwrap(), [record("b")]);
     }
@@ -166,7 +170,7 @@ mod tests {
     fn truncated_store_is_refused_with_the_way_out() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        store.write(&(0..100).map(|n| Write::Put(record(&format!("s{n}")))).collect::<Vec<_>>()).unwrap();
+        store.write(&(0..100).map(|n| Write::Put(Box::new(record(&format!("s{n}"))))).collect::<Vec<_>>()).unwrap();
         drop(store);
         let path = folder.path().join("state.redb");
         let whole = fs::read(&path).unwrap();

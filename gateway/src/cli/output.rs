@@ -61,6 +61,7 @@ pub fn cell(value: impl ToString) -> Cell {
 
 pub fn backend_state(state: BackendState) -> Cell {
     match state {
+        BackendState::Starting => Cell::new("starting").fg(Color::Cyan),
         BackendState::Active => Cell::new("active").fg(Color::Green),
         BackendState::Draining => Cell::new("draining").fg(Color::Yellow),
     }

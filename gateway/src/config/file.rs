@@ -63,9 +63,6 @@ fn read_services(root: &mut Section<'_, '_>, report: &Report<'_>, config: &mut C
         if backends > config.backends.capacity as usize {
             report.error(&written.place, too_many_backends(backends, config.backends.capacity));
         }
-        let name = written.service.name.clone();
-        config.health.extend(written.health.map(|health| (name.clone(), health)));
-        config.limits.extend(written.limits.map(|limits| (name, limits)));
         config.services.push(written.service);
     }
 }

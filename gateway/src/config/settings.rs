@@ -3,13 +3,11 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
-    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::PortRange;
-use crate::model::duration;
 
 /// Most flows or backends a table may be sized for.
 pub const MAX_CAPACITY: u32 = 1 << 26;
@@ -112,46 +110,4 @@ impl Default for Docker {
     fn default() -> Self {
         Self { socket: "/var/run/docker.sock".into() }
     }
-}
-
-/// `[service.health]`: how a service's backends are probed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Health {
-    pub kind: HealthKind,
-    #[serde(with = "duration")]
-    pub interval: Duration,
-    /// Not longer than the interval.
-    #[serde(with = "duration")]
-    pub timeout: Duration,
-    /// Successes in a row that bring a backend in.
-    pub rise: u32,
-    /// Failures in a row that take a backend out.
-    pub fall: u32,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(1));
-        Self { kind: HealthKind::Tcp, interval, timeout, rise: 1, fall: 3 }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HealthKind {
-    Tcp,
-    Http,
-    Grpc,
-    None,
-}
-
-/// `[service.limits]`: admission limits of a service; absent is unlimited.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Limits {
-    /// Open flows.
-    pub connections: Option<u64>,
-    /// Open flows of one client address.
-    pub connections_per_source: Option<u64>,
-    pub new_per_second: Option<u64>,
-    pub new_per_second_per_source: Option<u64>,
 }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     lifecycle::{Entry, Site},
     model::{
-        BackendState, Listen, Owner, Policy, Service,
+        Backend, BackendState, Deployment, Drain, Health, HealthReport, HealthStatus, Limits, Listen, Owner, Policy,
+        Process, Service,
         flow::{FlowFilter, FlowState, Traffic},
         status::{BackendCounters, DatapathStatus},
     },
@@ -27,6 +28,11 @@ pub struct ServiceView {
     pub addresses: Vec<SocketAddr>,
     #[serde(flatten)]
     pub policy: Policy,
+    pub health: Health,
+    pub limits: Limits,
+    /// The latest deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<Deployment>,
     pub backends: Vec<BackendView>,
 }
 
@@ -37,6 +43,15 @@ pub struct BackendView {
     pub address: SocketAddr,
     pub weight: u16,
     pub state: BackendState,
+    /// What probes say; absent where they say nothing: of a service without them, or of a backend that has drained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
     /// What it has carried for the service; absent in the answer to a change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counters: Option<Counters>,
@@ -75,6 +90,7 @@ pub struct ServiceCount {
 /// Backends by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackendCount {
+    pub starting: usize,
     pub active: usize,
     pub draining: usize,
 }
@@ -113,15 +129,27 @@ impl FlowQuery {
 }
 
 impl ServiceView {
-    /// A service with its counters taken from `counters`.
-    pub(super) fn new(site: &Site, entry: &Entry, counters: impl Fn(SocketAddr) -> Option<Counters>) -> Self {
-        let Service { name, listen, policy, backends } = entry.service();
-        let backends = backends.iter().map(|backend| BackendView {
-            service: name.clone(),
-            address: backend.address,
-            weight: backend.weight,
-            state: backend.state,
-            counters: counters(backend.address),
+    /// A service with its backends' health and counters.
+    pub(super) fn new(
+        site: &Site,
+        entry: &Entry,
+        health: impl Fn(&Backend) -> Option<HealthReport>,
+        counters: impl Fn(SocketAddr) -> Option<Counters>,
+    ) -> Self {
+        let Service { name, listen, policy, health: probes, limits, backends } = entry.service();
+        let backends = backends.iter().map(|backend| {
+            let health = health(backend);
+            BackendView {
+                service: name.clone(),
+                address: backend.address,
+                weight: backend.weight,
+                state: state(backend, health.as_ref()),
+                health,
+                process: backend.process.clone(),
+                deployment: backend.deployment.clone(),
+                drain: backend.drain.clone(),
+                counters: counters(backend.address),
+            }
         });
         Self {
             name: name.clone(),
@@ -130,6 +158,9 @@ impl ServiceView {
             listen: listen.clone(),
             addresses: entry.resolved.listen.clone(),
             policy: policy.clone(),
+            health: probes.clone(),
+            limits: limits.clone(),
+            deployment: entry.deployment().cloned(),
             backends: backends.collect(),
         }
     }
@@ -142,6 +173,14 @@ impl ServiceView {
     /// Connections it has accepted.
     pub fn connections(&self) -> u64 {
         self.backends.iter().filter_map(|backend| backend.counters).map(|counters| counters.connections).sum()
+    }
+}
+
+/// The state for people: one that has yet to answer for the first time is starting.
+fn state(backend: &Backend, health: Option<&HealthReport>) -> BackendState {
+    match (backend.state, health) {
+        (BackendState::Active, Some(HealthReport { status: HealthStatus::Starting, .. })) => BackendState::Starting,
+        (state, _) => state,
     }
 }
 

@@ -6,7 +6,7 @@
 //! Cloning is cheap: services are shared between one state and the next.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::SocketAddr,
     sync::Arc,
 };
@@ -14,7 +14,7 @@ use std::{
 use super::{Refusal, ResolvedService, Site};
 use crate::{
     config::rules::{self, Claims},
-    model::{Listen, Owner, Service},
+    model::{Deployment, Listen, Owner, Service},
 };
 
 mod backends;
@@ -42,11 +42,17 @@ pub struct Entry {
     pub resolved: Arc<ResolvedService>,
     /// As the configuration file describes it; absent if it came through the control API.
     declared: Option<Service>,
+    /// The latest one.
+    deployment: Option<Deployment>,
 }
 
 impl Entry {
     pub fn service(&self) -> &Service {
         &self.resolved.service
+    }
+
+    pub fn deployment(&self) -> Option<&Deployment> {
+        self.deployment.as_ref()
     }
 
     pub fn owner(&self) -> Owner {
@@ -69,7 +75,7 @@ impl Desired {
         self.services.values().map(|entry| &**entry)
     }
 
-    /// What the packet tables are to hold, sorted by name.
+    /// What the packet tables are to hold if all backends are well, sorted by name.
     pub fn resolved(&self) -> Vec<Arc<ResolvedService>> {
         self.services.values().map(|entry| entry.resolved.clone()).collect()
     }
@@ -83,20 +89,37 @@ impl Desired {
         self.listeners.keys()
     }
 
-    /// This state with one more service, or with one in place of that of the same name.
-    fn with(&self, service: Service, declared: Option<Service>) -> Result<Self, Refusal> {
+    /// This state with one more service.
+    fn with_new(&self, service: Service) -> Result<Self, Refusal> {
         let mut next = self.clone();
-        next.take_out(&service.name);
-        next.put_in(service, declared)?;
+        next.put_in(service, None, None)?;
         Ok(next)
     }
 
-    fn put_in(&mut self, service: Service, declared: Option<Service>) -> Result<(), Refusal> {
+    /// This state with `service` in the place of the one of `entry`, which has the same name.
+    fn with_changed(&self, entry: &Entry, service: Service) -> Result<Self, Refusal> {
+        self.with_deployed(entry, service, entry.deployment.clone())
+    }
+
+    /// The same, with another latest deployment.
+    fn with_deployed(&self, entry: &Entry, service: Service, deployment: Option<Deployment>) -> Result<Self, Refusal> {
+        let mut next = self.clone();
+        next.take_out(&service.name);
+        next.put_in(service, entry.declared.clone(), deployment)?;
+        Ok(next)
+    }
+
+    fn put_in(
+        &mut self,
+        service: Service,
+        declared: Option<Service>,
+        deployment: Option<Deployment>,
+    ) -> Result<(), Refusal> {
         let listen = self.checked(&service)?;
         let name: Arc<str> = service.name.as_str().into();
         self.listeners.extend(listen.iter().map(|address| (*address, name.clone())));
-        let resolved = Arc::new(ResolvedService { service, listen });
-        self.services.insert(name, Arc::new(Entry { resolved, declared }));
+        let resolved = Arc::new(ResolvedService { service, listen, down: BTreeSet::new() });
+        self.services.insert(name, Arc::new(Entry { resolved, declared, deployment }));
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use anyhow::{Context, Result, anyhow};
 use tokio::sync::watch;
 
-use super::{Desired, PacketTables, Refusal, ResolvedService};
+use super::{Desired, HealthBook, Observation, PacketTables, Refusal};
 use crate::{
     model::{
         flow::{FlowFilter, FlowPage},
@@ -25,6 +25,7 @@ pub struct Engine<P> {
     store: Mutex<Store>,
     tables: RwLock<P>,
     desired: watch::Sender<Arc<Desired>>,
+    health: watch::Sender<Arc<HealthBook>>,
 }
 
 /// Why a state did not come into force; the one before is.
@@ -41,8 +42,9 @@ impl<P: PacketTables> Engine<P> {
     pub fn start(desired: Desired, store: Store, mut tables: P) -> Result<Self> {
         tables.apply(&desired.resolved()).context("put the services into the packet tables")?;
         store.write(&desired.writes_over(&store.load()?))?;
+        let health = watch::Sender::new(Arc::new(HealthBook::trusting(&desired)));
         let desired = watch::Sender::new(Arc::new(desired));
-        Ok(Self { store: Mutex::new(store), tables: RwLock::new(tables), desired })
+        Ok(Self { store: Mutex::new(store), tables: RwLock::new(tables), desired, health })
     }
 
     /// The state in force.
@@ -60,10 +62,36 @@ impl<P: PacketTables> Engine<P> {
         let store = self.store.lock().map_err(interrupted)?;
         let before = self.desired();
         let next = Arc::new(step(&before)?);
-        self.apply(&next.resolved()).map_err(|error| self.undone(&before, error))?;
-        store.write(&next.writes_since(&before)).map_err(|error| self.undone(&before, error))?;
+        let writes = next.writes_since(&before);
+        self.apply(&next, &self.health()).map_err(|error| self.undone(&before, error))?;
+        store.write(&writes).map_err(|error| self.undone(&before, error))?;
+        self.health.send_modify(|book| {
+            let book = Arc::make_mut(book);
+            writes.iter().for_each(|write| book.keep_up(write.service(), &before, &next));
+        });
         self.desired.send_replace(next.clone());
         Ok(next)
+    }
+
+    /// What probes say of the backends.
+    pub fn health(&self) -> Arc<HealthBook> {
+        self.health.borrow().clone()
+    }
+
+    /// What probes say of the backends, as it changes.
+    pub fn watch_health(&self) -> watch::Receiver<Arc<HealthBook>> {
+        self.health.subscribe()
+    }
+
+    /// Takes over what probes have found out: backends that fail get no more new connections, those that answer do.
+    pub fn observe(&self, observations: Vec<Observation>) -> Result<(), ChangeError> {
+        let _one_at_a_time = self.store.lock().map_err(interrupted)?;
+        let desired = self.desired();
+        let mut book = HealthBook::clone(&self.health());
+        observations.into_iter().for_each(|observation| book.enter(observation, &desired));
+        self.apply(&desired, &book).map_err(|error| self.undone(&desired, error))?;
+        self.health.send_replace(Arc::new(book));
+        Ok(())
     }
 
     /// Lists open flows. Blocks while the flow table is read.
@@ -86,9 +114,10 @@ impl<P: PacketTables> Engine<P> {
         upkeep(&mut *self.tables.write().map_err(|_| anyhow!("the packet tables are in an unknown state"))?)
     }
 
-    fn apply(&self, services: &[Arc<ResolvedService>]) -> Result<()> {
+    fn apply(&self, desired: &Desired, health: &HealthBook) -> Result<()> {
+        let services: Vec<_> = desired.resolved().iter().map(|resolved| health.judged(resolved)).collect();
         let mut tables = self.tables.write().map_err(|_| anyhow!("the packet tables are in an unknown state"))?;
-        tables.apply(services).context("put the change into the packet tables")
+        tables.apply(&services).context("put the change into the packet tables")
     }
 
     fn read<T>(&self, read: impl FnOnce(&P) -> Result<T>) -> Result<T> {
@@ -97,7 +126,7 @@ impl<P: PacketTables> Engine<P> {
 
     /// Applies the state before the failed change again.
     fn undone(&self, before: &Desired, error: anyhow::Error) -> ChangeError {
-        ChangeError::Failed(match self.apply(&before.resolved()) {
+        ChangeError::Failed(match self.apply(before, &self.health()) {
             Ok(()) => error.context("nothing is changed"),
             Err(again) => {
                 log::error!("cannot restore the packet tables after a failed change: {again:#}");

@@ -1,6 +1,6 @@
 //! The packet side as the control plane sees it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use crate::model::{
     Service,
@@ -13,6 +13,8 @@ use crate::model::{
 pub struct ResolvedService {
     pub service: Service,
     pub listen: Vec<SocketAddr>,
+    /// Backends that get no new connections for now because they do not answer.
+    pub down: BTreeSet<SocketAddr>,
 }
 
 /// The tables that the datapath reads.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Algorithm, Answer, Backend, BackendState, Listen, Policy, duration};
+use super::{Algorithm, Answer, Health, Limits, Listen, NewBackend, Policy, duration};
 
 /// A service to add.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +21,26 @@ pub struct NewService {
     pub auto_port: bool,
     #[serde(flatten)]
     pub policy: PolicyChange,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     #[serde(default)]
-    pub backends: Vec<Backend>,
+    pub backends: Vec<NewBackend>,
+}
+
+/// The fields of a service to set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceChange {
+    #[serde(flatten)]
+    pub policy: PolicyChange,
+    /// In place of all that it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// In place of all that they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
 }
 
 /// The fields of a [`Policy`] to set.
@@ -64,18 +82,15 @@ pub struct BackendChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<BackendState>,
+    pub state: Option<WantedState>,
 }
 
-impl BackendChange {
-    /// `backend` with these fields set.
-    pub fn on(&self, backend: &Backend) -> Backend {
-        Backend {
-            address: backend.address,
-            weight: self.weight.unwrap_or(backend.weight),
-            state: self.state.unwrap_or(backend.state),
-        }
-    }
+/// The states that an operator can put a backend into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WantedState {
+    Active,
+    Draining,
 }
 
 #[cfg(test)]

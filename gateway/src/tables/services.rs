@@ -233,7 +233,11 @@ fn entry(id: u32, region: Region, resolved: &ResolvedService) -> abi::Service {
 /// The backends that get new connections from listeners of one family.
 fn candidates(resolved: &ResolvedService, v6: bool, indices: &HashMap<SocketAddr, u32>) -> Vec<Candidate> {
     let hasher = BuildHasherDefault::<DefaultHasher>::default();
-    let active = resolved.service.backends.iter().filter(|backend| backend.state == BackendState::Active);
+    let active = resolved
+        .service
+        .backends
+        .iter()
+        .filter(|backend| backend.state == BackendState::Active && !resolved.down.contains(&backend.address));
     active
         .filter(|backend| backend.address.is_ipv6() == v6)
         .filter_map(|backend| {

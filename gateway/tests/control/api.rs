@@ -6,16 +6,16 @@ use gateway::{
         views::{BackendQuery, FlowQuery},
     },
     model::{
-        Backend, BackendState, Owner,
-        change::{BackendChange, NewService, PolicyChange},
+        BackendState, NewBackend, Owner,
+        change::{BackendChange, NewService, PolicyChange, ServiceChange, WantedState},
         flow::FlowState,
     },
 };
 
 use crate::support::{Daemon, flow, new_service};
 
-fn backend(address: &str) -> Backend {
-    Backend { address: address.parse().unwrap(), weight: 2, state: BackendState::Active }
+fn backend(address: &str) -> NewBackend {
+    NewBackend { weight: 2, ..NewBackend::new(address.parse().unwrap()) }
 }
 
 #[track_caller]
@@ -35,7 +35,8 @@ fn service_comes_changes_and_goes() {
     assert_eq!((added.url.as_str(), added.owner), ("tcp://tcp-1.example.com:1883", Owner::Control));
     assert_eq!(added.addresses.len(), 2);
 
-    let change = PolicyChange { drain_timeout: Some(std::time::Duration::from_secs(5)), ..PolicyChange::default() };
+    let policy = PolicyChange { drain_timeout: Some(std::time::Duration::from_secs(5)), ..PolicyChange::default() };
+    let change = ServiceChange { policy, ..ServiceChange::default() };
     assert_eq!(daemon.wait(client.set_service("mqtt", &change)).unwrap().policy.drain_timeout.as_secs(), 5);
     let shown = daemon.wait(client.service("mqtt")).unwrap();
     assert_eq!(shown.connections(), 1);
@@ -53,7 +54,7 @@ fn backend_comes_drains_and_goes() {
     daemon.wait(client.add_service(&new_service("web", "[2001:db8::10]:81"))).unwrap();
     let address = "[fd00::7]:80".parse().unwrap();
     daemon.wait(client.add_backend("web", &backend("[fd00::7]:80"))).unwrap();
-    let drain = BackendChange { weight: None, state: Some(BackendState::Draining) };
+    let drain = BackendChange { weight: None, state: Some(WantedState::Draining) };
     let drained = daemon.wait(client.set_backend("web", address, &drain)).unwrap();
     assert_eq!((drained.state, drained.weight), (BackendState::Draining, 2));
 

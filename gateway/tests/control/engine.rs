@@ -1,5 +1,7 @@
 //! The engine over packet tables in memory that can be told to fail.
 
+use std::time::SystemTime;
+
 use gateway::{
     lifecycle::{ChangeError, Desired, Engine, Refusal},
     model::{Service, change::BackendChange},
@@ -65,7 +67,7 @@ fn override_of_a_file_service_survives_a_restart_but_not_a_change_of_the_file() 
     let backend = declared.backends[0].address;
 
     let (first, _) = engine(&folder, vec![declared.clone()]);
-    first.change(|desired| desired.set_backend("file", backend, &drain)).unwrap();
+    first.change(|desired| desired.set_backend("file", backend, &drain, SystemTime::now())).unwrap();
     drop(first);
     let (second, _) = engine(&folder, vec![declared.clone()]);
     assert_eq!(second.desired().entry("file").unwrap().service().backends[0].weight, 9);

@@ -15,7 +15,7 @@ use gateway::{
     control::{self, Client, ControlSocket},
     lifecycle::{Desired, Engine, PacketTables, ResolvedService, Site},
     model::{
-        Backend, BackendState, Policy, Service,
+        Backend, Health, Limits, Policy, Service,
         change::NewService,
         flow::{Flow, FlowFilter, FlowPage, FlowState, Traffic},
         status::{Action, AttachMode, BackendCounters, DatapathStatus, InterfaceStatus, ReasonCount, TableFill},
@@ -114,11 +114,13 @@ pub fn site() -> Site {
 
 /// A service as a configuration file has it, with two backends.
 pub fn service(name: &str, listen: &str) -> Service {
-    let backend = |address: &str| Backend { address: address.parse().unwrap(), weight: 1, state: BackendState::Active };
+    let backend = |address: &str| Backend::new(address.parse().unwrap());
     Service {
         name: name.into(),
         listen: vec![listen.parse().unwrap()],
         policy: Policy::default(),
+        health: Health::default(),
+        limits: Limits::default(),
         backends: vec![backend("10.0.1.1:80"), backend("10.0.1.2:80")],
     }
 }

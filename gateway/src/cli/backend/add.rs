@@ -3,11 +3,7 @@
 use anyhow::Result;
 
 use super::Target;
-use crate::{
-    cli::output::print,
-    control::Client,
-    model::{self, BackendState},
-};
+use crate::{cli::output::print, control::Client, model::NewBackend};
 
 /// Add a backend to a service; it gets new connections at once
 #[derive(Debug, clap::Args)]
@@ -23,7 +19,7 @@ pub struct Add {
 impl Add {
     pub async fn execute(self, client: &Client) -> Result<()> {
         let Target { service, address } = self.target;
-        let backend = model::Backend { address, weight: self.weight, state: BackendState::Active };
+        let backend = NewBackend { weight: self.weight, ..NewBackend::new(address) };
         client.add_backend(&service, &backend).await?;
         print(&format!("backend {address} added to {service}"))
     }

@@ -6,7 +6,7 @@ use super::Target;
 use crate::{
     cli::output::print,
     control::Client,
-    model::{BackendState, change::BackendChange},
+    model::change::{BackendChange, WantedState},
 };
 
 /// Give a backend no new connections; its open ones go on
@@ -20,7 +20,7 @@ pub struct Drain {
 impl Drain {
     pub async fn execute(self, client: &Client) -> Result<()> {
         let Target { service, address } = self.target;
-        let change = BackendChange { weight: None, state: Some(BackendState::Draining) };
+        let change = BackendChange { weight: None, state: Some(WantedState::Draining) };
         client.set_backend(&service, address, &change).await?;
         print(&format!("backend {address} of {service} is draining"))
     }

@@ -7,7 +7,7 @@ use super::Target;
 use crate::{
     cli::output::print,
     control::Client,
-    model::{BackendState, change::BackendChange},
+    model::change::{BackendChange, WantedState},
 };
 
 /// Change a backend's weight, or make a draining one active again
@@ -30,7 +30,7 @@ pub struct Set {
 impl Set {
     pub async fn execute(self, client: &Client) -> Result<()> {
         let Target { service, address } = self.target;
-        let change = BackendChange { weight: self.weight, state: self.active.then_some(BackendState::Active) };
+        let change = BackendChange { weight: self.weight, state: self.active.then_some(WantedState::Active) };
         client.set_backend(&service, address, &change).await?;
         print(&format!("backend {address} of {service} changed"))
     }

@@ -1,6 +1,6 @@
 //! A backend in one argument: `A:P[,weight=N]`.
 
-use crate::model::{Backend, BackendState};
+use crate::model::NewBackend;
 
 /// The argument does not describe a backend.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,13 +12,13 @@ pub enum InvalidSpec {
 }
 
 /// Parses `10.0.1.2:80` or `10.0.1.2:80,weight=3`.
-pub fn parse(text: &str) -> Result<Backend, InvalidSpec> {
+pub fn parse(text: &str) -> Result<NewBackend, InvalidSpec> {
     let (address, weight) = match text.split_once(',') {
         Some((address, option)) => (address, weight(option)?),
         None => (text, 1),
     };
     let address = address.parse().map_err(|_| InvalidSpec::Address(address.to_owned()))?;
-    Ok(Backend { address, weight, state: BackendState::Active })
+    Ok(NewBackend { weight, ..NewBackend::new(address) })
 }
 
 fn weight(option: &str) -> Result<u16, InvalidSpec> {

@@ -7,7 +7,7 @@ use super::Name;
 use crate::{
     cli::{backend::spec, output::print, policy::PolicyOptions},
     control::Client,
-    model::{Backend, Listen, change::NewService},
+    model::{Listen, NewBackend, change::NewService},
 };
 
 /// Add a service; it is kept across restarts
@@ -29,7 +29,7 @@ pub struct Add {
     auto_port: bool,
     /// A server that takes the connections (repeatable)
     #[arg(long = "backend", value_name = "A:P[,weight=N]", value_parser = spec::parse)]
-    backends: Vec<Backend>,
+    backends: Vec<NewBackend>,
     #[command(flatten)]
     policy: PolicyOptions,
 }
@@ -37,7 +37,7 @@ pub struct Add {
 impl Add {
     pub async fn execute(self, client: &Client) -> Result<()> {
         let Self { name: Name { name }, listen, auto_port, backends, policy } = self;
-        let new = NewService { name, listen, auto_port, policy: policy.into(), backends };
+        let new = NewService { name, listen, auto_port, policy: policy.into(), backends, ..NewService::default() };
         let added = client.add_service(&new).await?;
         print(&format!("service {} added: {}", added.name, added.url))
     }

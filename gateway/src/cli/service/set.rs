@@ -7,6 +7,7 @@ use super::Name;
 use crate::{
     cli::{output::print, policy::PolicyOptions},
     control::Client,
+    model::change::ServiceChange,
 };
 
 /// Change a service's policy
@@ -27,7 +28,8 @@ pub struct Set {
 
 impl Set {
     pub async fn execute(self, client: &Client) -> Result<()> {
-        let changed = client.set_service(&self.name.name, &self.policy.into()).await?;
+        let change = ServiceChange { policy: self.policy.into(), ..ServiceChange::default() };
+        let changed = client.set_service(&self.name.name, &change).await?;
         print(&format!("service {} changed", changed.name))
     }
 }

@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     config::{
-        Health, Limits,
         finding::{Report, fault},
         rules::{Context, Field, Problem, check_policy, check_service, half_served_listens, unserved_families},
         section::Section,
@@ -21,8 +20,6 @@ use crate::{
 /// A service and where the file says what.
 pub(super) struct Written {
     pub service: Service,
-    pub health: Option<Health>,
-    pub limits: Option<Limits>,
     /// What precedes messages about it.
     pub prefix: String,
     pub place: Place,
@@ -62,8 +59,10 @@ pub(super) fn read(mut section: Section<'_, '_>, report: &Report<'_>, defaults: 
         section.missing("listen", "write listen = \":443\" or listen = \"203.0.113.10:443\"");
     }
     let policy = read_policy(&mut section, defaults, &mut places);
-    let health = section.section("health", "service.health", format!("{prefix}health ")).map(read_health);
-    let limits = section.section("limits", "service.limits", format!("{prefix}limits ")).map(read_limits);
+    let health =
+        section.section("health", "service.health", format!("{prefix}health ")).map(read_health).unwrap_or_default();
+    let limits =
+        section.section("limits", "service.limits", format!("{prefix}limits ")).map(read_limits).unwrap_or_default();
 
     let mut backends = Vec::new();
     for backend in section.sections("backend", "service.backend", |number| format!("{prefix}backend #{number}: ")) {
@@ -78,9 +77,10 @@ pub(super) fn read(mut section: Section<'_, '_>, report: &Report<'_>, defaults: 
     let listen_places: Vec<Place> = listen.iter().map(Spanned::span).collect();
     places.extend(listen_places.iter().enumerate().map(|(index, place)| (Field::Listen(index), place.clone())));
     let listen = listen.into_iter().map(Spanned::into_inner).collect();
-    let service = Service { name: name.map(Spanned::into_inner).unwrap_or_default(), listen, policy, backends };
+    let name = name.map(Spanned::into_inner).unwrap_or_default();
+    let service = Service { name, listen, policy, health, limits, backends };
     let is_complete = report.error_count() == errors_before;
-    Written { service, health, limits, prefix, place, listen_places, places, is_complete }
+    Written { service, prefix, place, listen_places, places, is_complete }
 }
 
 impl Written {

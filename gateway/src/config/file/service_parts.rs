@@ -6,8 +6,8 @@ use serde_spanned::Spanned;
 
 use super::Place;
 use crate::{
-    config::{Health, HealthKind, Limits, finding::fault, section::Section},
-    model::{Backend, BackendState},
+    config::{finding::fault, section::Section},
+    model::{Backend, Health, HealthKind, Limits},
 };
 
 /// Longest interval and timeout of a health check.
@@ -28,7 +28,7 @@ pub(super) fn read_backend(mut section: Section<'_, '_>) -> Option<(Backend, Pla
     let (place, address) = address.map(|address| (address.span(), address.into_inner()))?;
     let weight_place = weight.as_ref().map(Spanned::span);
     let weight = weight.and_then(|weight| u16::try_from(weight.into_inner()).ok()).unwrap_or(1);
-    Some((Backend { address, weight, state: BackendState::Active }, place, weight_place))
+    Some((Backend { weight, ..Backend::new(address) }, place, weight_place))
 }
 
 pub(super) fn read_health(mut section: Section<'_, '_>) -> Health {
@@ -74,6 +74,7 @@ pub(super) fn read_limits(mut section: Section<'_, '_>) -> Limits {
         connections_per_source: limit("connections_per_source"),
         new_per_second: limit("new_per_second"),
         new_per_second_per_source: limit("new_per_second_per_source"),
+        answer: section.choice("answer").map_or(Limits::default().answer, Spanned::into_inner),
     };
     if is_set {
         let remedy = "limit connections at the servers or with nftables";

@@ -1,16 +1,14 @@
 use super::*;
-use crate::model::{Backend, BackendState, Policy};
+use crate::model::{Backend, Health, Limits, Policy};
 
 fn service(name: &str, listen: &[&str], backends: &[&str]) -> Service {
-    let backend = |address: &&str| Backend {
-        address: address.parse().expect("an endpoint"),
-        weight: 1,
-        state: BackendState::Active,
-    };
+    let backend = |address: &&str| Backend::new(address.parse().expect("an endpoint"));
     Service {
         name: name.to_owned(),
         listen: listen.iter().map(|listen| listen.parse().expect("a listen")).collect(),
         policy: Policy::default(),
+        health: Health::default(),
+        limits: Limits::default(),
         backends: backends.iter().map(backend).collect(),
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::{Health, HealthKind};
 
 /// The example of the outward contract, word for word.
 const CONTRACT: &str = r#"
@@ -63,8 +64,8 @@ fn warnings(config: &Config) -> Vec<String> {
 fn contracts_example_is_valid_and_warns_of_what_is_not_acted_on() {
     let config = accept(CONTRACT);
     assert_eq!(config.services.len(), 1);
-    assert_eq!(config.limits["mqtt"].new_per_second, Some(5000));
-    assert_eq!(config.health["mqtt"], Health::default());
+    assert_eq!(config.services[0].limits.new_per_second, Some(5000));
+    assert_eq!(config.services[0].health, Health::default());
     assert_eq!(config.docker, Some(Docker::default()));
     let warnings = warnings(&config);
     assert_eq!(warnings.len(), 4, "{warnings:#?}");
@@ -181,7 +182,7 @@ fn public_metrics_get_a_warning() {
 fn unprobed_health_gets_no_warning() {
     let config = accept("service = [{ name = \"a\", listen = \":80\", health = { kind = \"none\" } }]");
     assert!(config.warnings.is_empty());
-    assert_eq!(config.health["a"].kind, HealthKind::None);
+    assert_eq!(config.services[0].health.kind, HealthKind::None);
 }
 
 #[test]

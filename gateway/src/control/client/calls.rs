@@ -10,8 +10,8 @@ use super::{Client, ClientError};
 use crate::{
     control::views::{BackendQuery, BackendView, FlowQuery, ServiceView, StatusView},
     model::{
-        Backend,
-        change::{BackendChange, NewService, PolicyChange},
+        NewBackend,
+        change::{BackendChange, NewService, ServiceChange},
         flow::FlowPage,
     },
 };
@@ -33,7 +33,7 @@ impl Client {
         self.send(Method::POST, "/v1/services", new).await
     }
 
-    pub async fn set_service(&self, name: &str, change: &PolicyChange) -> Result<ServiceView, ClientError> {
+    pub async fn set_service(&self, name: &str, change: &ServiceChange) -> Result<ServiceView, ClientError> {
         self.send(Method::PATCH, &service_path(name), change).await
     }
 
@@ -45,7 +45,7 @@ impl Client {
         self.get(&with_arguments("/v1/backends", query)?).await
     }
 
-    pub async fn add_backend(&self, service: &str, backend: &Backend) -> Result<BackendView, ClientError> {
+    pub async fn add_backend(&self, service: &str, backend: &NewBackend) -> Result<BackendView, ClientError> {
         self.send(Method::POST, &format!("{}/backends", service_path(service)), backend).await
     }
 

@@ -1,6 +1,6 @@
 //! Backends: list, add, set, remove. Draining is setting the state.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::SystemTime};
 
 use axum::{Json, extract::State, http::StatusCode};
 
@@ -12,7 +12,7 @@ use crate::{
         views::{BackendQuery, BackendView, ServiceView},
     },
     lifecycle::{Desired, PacketTables, Refusal},
-    model::{Backend, BackendState, change::BackendChange},
+    model::{BackendState, NewBackend, change::BackendChange},
 };
 
 pub async fn list<P: PacketTables>(
@@ -36,7 +36,7 @@ pub async fn of_service<P: PacketTables>(
 pub async fn add<P: PacketTables>(
     State(gateway): Shared<P>,
     Segments(name): Segments<String>,
-    Body(backend): Body<Backend>,
+    Body(backend): Body<NewBackend>,
 ) -> Result<(StatusCode, Json<BackendView>), ApiError> {
     let (service, address) = (name.clone(), backend.address);
     let desired = gateway.change(move |desired| desired.add_backend(&service, backend)).await?;
@@ -50,11 +50,12 @@ pub async fn set<P: PacketTables>(
     Body(change): Body<BackendChange>,
 ) -> Result<Json<BackendView>, ApiError> {
     let service = name.clone();
-    let desired = gateway.change(move |desired| desired.set_backend(&service, address, &change)).await?;
+    let now = SystemTime::now();
+    let desired = gateway.change(move |desired| desired.set_backend(&service, address, &change, now)).await?;
     let backend = backend_in_force(&desired, &name, address)?;
     match backend.state {
-        BackendState::Active => log::info!("service {name}: backend {address} active, weight {}", backend.weight),
         BackendState::Draining => log::info!("service {name}: backend {address} draining"),
+        _ => log::info!("service {name}: backend {address} active, weight {}", backend.weight),
     }
     Ok(Json(backend))
 }

@@ -11,8 +11,8 @@ use crate::{
         extract::{Body, Segments},
         views::{Counters, ServiceView},
     },
-    lifecycle::{Desired, Entry, PacketTables},
-    model::change::{NewService, PolicyChange},
+    lifecycle::{Desired, Entry, HealthBook, PacketTables},
+    model::change::{NewService, ServiceChange},
 };
 
 pub async fn list<P: PacketTables>(State(gateway): Shared<P>) -> Result<Json<Vec<ServiceView>>, ApiError> {
@@ -39,10 +39,10 @@ pub async fn add<P: PacketTables>(
 pub async fn set<P: PacketTables>(
     State(gateway): Shared<P>,
     Segments(name): Segments<String>,
-    Body(change): Body<PolicyChange>,
+    Body(change): Body<ServiceChange>,
 ) -> Result<Json<ServiceView>, ApiError> {
     let service = name.clone();
-    let desired = gateway.change(move |desired| desired.set_policy(&service, &change)).await?;
+    let desired = gateway.change(move |desired| desired.set_service(&service, &change)).await?;
     log::info!("service {name} changed");
     in_force(&desired, &name).map(Json)
 }
@@ -59,7 +59,7 @@ pub async fn remove<P: PacketTables>(
 
 /// A service as a change has left it.
 pub(super) fn in_force(desired: &Desired, name: &str) -> Result<ServiceView, ApiError> {
-    Ok(ServiceView::new(desired.site(), desired.entry(name)?, |_| None))
+    Ok(ServiceView::new(desired.site(), desired.entry(name)?, |_| None, |_| None))
 }
 
 impl<P: PacketTables> Gateway<P> {
@@ -67,13 +67,13 @@ impl<P: PacketTables> Gateway<P> {
     pub(super) fn service(&self, name: &str) -> Result<ServiceView, ApiError> {
         let desired = self.engine.desired();
         let entry = desired.entry(name)?;
-        Ok(self.counters()?.view(&desired, entry))
+        Ok(self.counters()?.view(&desired, &self.engine.health(), entry))
     }
 
     /// Every service with its counters.
     pub(super) fn services(&self) -> Result<Vec<ServiceView>, ApiError> {
-        let (desired, counters) = (self.engine.desired(), self.counters()?);
-        Ok(desired.entries().map(|entry| counters.view(&desired, entry)).collect())
+        let (desired, health, counters) = (self.engine.desired(), self.engine.health(), self.counters()?);
+        Ok(desired.entries().map(|entry| counters.view(&desired, &health, entry)).collect())
     }
 
     fn counters(&self) -> Result<CounterIndex, ApiError> {
@@ -92,9 +92,10 @@ struct CounterIndex(HashMap<String, HashMap<SocketAddr, Counters>>);
 
 impl CounterIndex {
     /// A service whose backends have the counters found, or none yet.
-    fn view(&self, desired: &Desired, entry: &Entry) -> ServiceView {
+    fn view(&self, desired: &Desired, health: &HealthBook, entry: &Entry) -> ServiceView {
         let of_service = self.0.get(&entry.service().name);
         let of_backend = |backend| of_service.and_then(|counters| counters.get(&backend)).copied();
-        ServiceView::new(desired.site(), entry, |backend| Some(of_backend(backend).unwrap_or_default()))
+        let counters = |backend| Some(of_backend(backend).unwrap_or_default());
+        ServiceView::new(desired.site(), entry, |backend| health.report(entry.service(), backend), counters)
     }
 }

@@ -35,6 +35,7 @@ fn counts(desired: &Desired) -> (ServiceCount, BackendCount) {
         }
         for backend in &entry.service().backends {
             match backend.state {
+                BackendState::Starting => backends.starting += 1,
                 BackendState::Active => backends.active += 1,
                 BackendState::Draining => backends.draining += 1,
             }

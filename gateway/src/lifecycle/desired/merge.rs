@@ -20,17 +20,17 @@ impl Desired {
 
         let mut desired = Self::new(site);
         for declared in file {
-            let in_force = match overrides.remove(&declared.name) {
-                Some(record) if record.declared.as_ref() == Some(&declared) => record.service,
-                _ => declared.clone(),
+            let (in_force, deployment) = match overrides.remove(&declared.name) {
+                Some(record) if record.declared.as_ref() == Some(&declared) => (record.service, record.deployment),
+                _ => (declared.clone(), None),
             };
-            desired.put_in(in_force, Some(declared))?;
+            desired.put_in(in_force, Some(declared), deployment)?;
         }
-        for Record { service, .. } in control {
+        for Record { service, deployment, .. } in control {
             if desired.entry(&service.name).is_ok() {
                 return Err(Refusal::NameTaken { name: service.name, owner: Owner::Control });
             }
-            desired.put_in(service, None)?;
+            desired.put_in(service, None, deployment)?;
         }
         Ok(desired)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Desired, Entry};
-use crate::model::Service;
+use crate::model::{Deployment, Service};
 
 /// A service as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,21 +15,37 @@ pub struct Record {
     /// For a service of the file with drained or re-weighed backends: the file's description that this amends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared: Option<Service>,
+    /// The latest one; one that was under way is resumed from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<Deployment>,
 }
 
 /// What the store has to do for one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    Put(Record),
+    Put(Box<Record>),
     Delete(String),
+}
+
+impl Write {
+    /// The service it is about.
+    pub fn service(&self) -> &str {
+        match self {
+            Self::Put(record) => &record.service.name,
+            Self::Delete(name) => name,
+        }
+    }
 }
 
 impl Entry {
     /// What is to be stored of it: nothing if it is as the file has it.
     pub(super) fn record(&self) -> Option<Record> {
         let service = self.service();
-        (self.declared.as_ref() != Some(service))
-            .then(|| Record { service: service.clone(), declared: self.declared.clone() })
+        (self.declared.as_ref() != Some(service) || self.deployment.is_some()).then(|| Record {
+            service: service.clone(),
+            declared: self.declared.clone(),
+            deployment: self.deployment.clone(),
+        })
     }
 }
 
@@ -42,7 +58,9 @@ impl Desired {
             if before.services.get(name).is_some_and(|before| Arc::ptr_eq(before, entry)) {
                 continue;
             }
-            writes.push(entry.record().map_or_else(|| Write::Delete(name.to_string()), Write::Put));
+            writes.push(
+                entry.record().map_or_else(|| Write::Delete(name.to_string()), |record| Write::Put(Box::new(record))),
+            );
         }
         writes
     }

@@ -4,8 +4,8 @@ use super::Desired;
 use crate::{
     lifecycle::{Entry, Refusal},
     model::{
-        Owner, Service,
-        change::{NewService, PolicyChange},
+        Backend, Owner, Service,
+        change::{NewService, ServiceChange},
     },
 };
 
@@ -20,14 +20,24 @@ impl Desired {
             listen.push(self.free_port(&new.name)?);
         }
         let policy = new.policy.on(&self.site.defaults);
-        self.with(Service { name: new.name, listen, policy, backends: new.backends }, None)
+        self.with_new(Service {
+            name: new.name,
+            listen,
+            policy,
+            health: new.health.unwrap_or_default(),
+            limits: new.limits.unwrap_or_default(),
+            backends: new.backends.into_iter().map(Backend::from).collect(),
+        })
     }
 
-    /// This state with another policy for a service of the control API.
-    pub fn set_policy(&self, name: &str, change: &PolicyChange) -> Result<Self, Refusal> {
+    /// This state with another policy, other probes or other limits for a service of the control API.
+    pub fn set_service(&self, name: &str, change: &ServiceChange) -> Result<Self, Refusal> {
         let entry = self.owned_by_control(name, "change it")?;
-        let policy = change.on(&entry.service().policy);
-        self.with(Service { policy, ..entry.service().clone() }, None)
+        let mut service = entry.service().clone();
+        service.policy = change.policy.on(&service.policy);
+        service.health = change.health.clone().unwrap_or(service.health);
+        service.limits = change.limits.clone().unwrap_or(service.limits);
+        self.with_changed(entry, service)
     }
 
     /// This state without a service of the control API.

@@ -1,13 +1,17 @@
 //! The rules of the desired state.
 
+use std::time::SystemTime;
+
 use super::*;
 use crate::{
     lifecycle::Kind,
     model::{
-        Backend, BackendState, Policy,
-        change::{BackendChange, NewService, PolicyChange},
+        Backend, BackendState, Health, Limits, NewBackend, Policy,
+        change::{BackendChange, NewService, PolicyChange, ServiceChange, WantedState},
     },
 };
+
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
 fn site() -> Site {
     Site {
@@ -21,7 +25,7 @@ fn site() -> Site {
 }
 
 fn backend(address: &str) -> Backend {
-    Backend { address: address.parse().unwrap(), weight: 1, state: BackendState::Active }
+    Backend::new(address.parse().unwrap())
 }
 
 fn service(name: &str, listen: &str) -> Service {
@@ -29,8 +33,14 @@ fn service(name: &str, listen: &str) -> Service {
         name: name.into(),
         listen: vec![listen.parse().unwrap()],
         policy: Policy::default(),
+        health: Health::default(),
+        limits: Limits::default(),
         backends: vec![backend("10.0.1.1:80"), backend("10.0.1.2:80")],
     }
+}
+
+fn new_backend(address: &str) -> NewBackend {
+    NewBackend::new(address.parse().unwrap())
 }
 
 fn new_service(name: &str, listen: &str) -> NewService {
@@ -119,16 +129,16 @@ fn services_of_the_file_can_only_be_drained_and_reweighed() {
     let present = "10.0.1.1:80".parse().unwrap();
     for result in [
         desired.remove_service("file"),
-        desired.set_policy("file", &PolicyChange::default()),
-        desired.add_backend("file", backend("10.0.1.9:80")),
+        desired.set_service("file", &ServiceChange::default()),
+        desired.add_backend("file", new_backend("10.0.1.9:80")),
         desired.remove_backend("file", present),
     ] {
         let (kind, message) = refused(result);
         assert_eq!(kind, Kind::OwnedByFile);
         assert!(message.contains("belongs to the configuration file, which is where to"), "{message}");
     }
-    let change = BackendChange { weight: Some(7), state: Some(BackendState::Draining) };
-    let next = desired.set_backend("file", present, &change).unwrap();
+    let change = BackendChange { weight: Some(7), state: Some(WantedState::Draining) };
+    let next = desired.set_backend("file", present, &change, NOW).unwrap();
     let changed = &next.entry("file").unwrap().service().backends[0];
     assert_eq!((changed.weight, changed.state), (7, BackendState::Draining));
     assert_eq!(next.entry("file").unwrap().owner(), Owner::File);
@@ -136,14 +146,14 @@ fn services_of_the_file_can_only_be_drained_and_reweighed() {
 
 #[test]
 fn backends_come_change_and_go() {
-    let next = desired().add_backend("cli", backend("10.0.1.1:80")).unwrap();
-    assert_eq!(refused(next.add_backend("cli", backend("10.0.1.1:80"))).0, Kind::Conflict);
+    let next = desired().add_backend("cli", new_backend("10.0.1.1:80")).unwrap();
+    assert_eq!(refused(next.add_backend("cli", new_backend("10.0.1.1:80"))).0, Kind::Conflict);
     let address = "10.0.1.1:80".parse().unwrap();
     let zero = BackendChange { weight: Some(0), state: None };
-    assert_eq!(refused(next.set_backend("cli", address, &zero)).0, Kind::Invalid);
+    assert_eq!(refused(next.set_backend("cli", address, &zero, NOW)).0, Kind::Invalid);
     let next = next.remove_backend("cli", address).unwrap();
     assert_eq!(refused(next.remove_backend("cli", address)).0, Kind::NotFound);
-    assert_eq!(refused(next.add_backend("absent", backend("10.0.1.1:80"))).0, Kind::NotFound);
+    assert_eq!(refused(next.add_backend("absent", new_backend("10.0.1.1:80"))).0, Kind::NotFound);
 }
 
 #[test]
@@ -168,8 +178,8 @@ fn reload_that_takes_a_stored_name_or_listen_is_refused() {
 #[test]
 fn override_stays_until_the_file_changes_the_service() {
     let address = "10.0.1.1:80".parse().unwrap();
-    let drain = BackendChange { weight: None, state: Some(BackendState::Draining) };
-    let drained = desired().set_backend("file", address, &drain).unwrap();
+    let drain = BackendChange { weight: None, state: Some(WantedState::Draining) };
+    let drained = desired().set_backend("file", address, &drain, NOW).unwrap();
     let state = |desired: &Desired| desired.entry("file").unwrap().service().backends[0].state;
 
     let same = drained.reloaded(site(), vec![service("file", "203.0.113.10:80")]).unwrap();
@@ -182,12 +192,12 @@ fn override_stays_until_the_file_changes_the_service() {
 fn only_what_is_not_in_the_file_is_written() {
     let before = desired();
     let address = "10.0.1.1:80".parse().unwrap();
-    let drain = BackendChange { weight: None, state: Some(BackendState::Draining) };
-    let drained = before.set_backend("file", address, &drain).unwrap();
+    let drain = BackendChange { weight: None, state: Some(WantedState::Draining) };
+    let drained = before.set_backend("file", address, &drain, NOW).unwrap();
     assert!(matches!(&drained.writes_since(&before)[..], [Write::Put(Record { declared: Some(_), .. })]));
 
-    let active = BackendChange { weight: None, state: Some(BackendState::Active) };
-    let back = drained.set_backend("file", address, &active).unwrap();
+    let active = BackendChange { weight: None, state: Some(WantedState::Active) };
+    let back = drained.set_backend("file", address, &active, NOW).unwrap();
     assert_eq!(back.writes_since(&drained), [Write::Delete("file".into())]);
     let without = back.remove_service("cli").unwrap();
     assert_eq!(without.writes_since(&back), [Write::Delete("cli".into())]);
@@ -203,7 +213,7 @@ fn ten_thousand_services_are_merged_and_changed_quickly() {
     let merged = started.elapsed();
     let started = std::time::Instant::now();
     let change = BackendChange { weight: Some(5), state: None };
-    let next = desired.set_backend("s77", "10.0.1.1:80".parse().unwrap(), &change).unwrap();
+    let next = desired.set_backend("s77", "10.0.1.1:80".parse().unwrap(), &change, NOW).unwrap();
     assert_eq!((next.resolved().len(), next.writes_since(&desired).len()), (10_000, 1));
     let changed = started.elapsed();
     // Unoptimised and on a busy machine; a quadratic step would take minutes.
