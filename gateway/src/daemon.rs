@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     config::Config,
     control::{self, ControlSocket},
-    lifecycle::{Desired, Engine},
+    lifecycle::{Desired, Engine, PacketTables, health},
     store::Store,
 };
 
@@ -52,6 +52,7 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
     announce_ready(&config, &engine.desired());
 
     let upkeep = tokio::spawn(host.attend(engine.clone()));
+    let probes = tokio::spawn(watch_health(engine.clone()));
     while let Some(Signal::Reload) = signals.recv().await {
         config = reload::reload(options, config, &host, &engine).await;
     }
@@ -60,11 +61,18 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
     notify(&[NotifyState::Stopping]);
     drop(stop);
     server.await.context("serve the control socket")?;
+    probes.abort();
     upkeep.abort();
     if options.detach_on_exit {
         host.detach().await.context("detach the datapath")?;
     }
     Ok(())
+}
+
+async fn watch_health<P: PacketTables>(engine: Arc<Engine<P>>) {
+    if let Err(error) = health::run(engine).await {
+        log::error!("backends are no longer probed, restart the gateway: {error:#}");
+    }
 }
 
 fn announce_ready(config: &Config, desired: &Desired) {

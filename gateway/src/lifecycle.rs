@@ -6,6 +6,7 @@
 
 mod desired;
 mod engine;
+pub mod health;
 mod health_book;
 mod packet_tables;
 mod ports;

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use clap::{Subcommand, builder::NonEmptyStringValueParser};
 
-use super::output::{backend_state, bytes, cell, table};
+use super::output::{backend_state, bytes, cell, health, table};
 use crate::control::{Client, views::BackendView};
 
 mod add;
+pub mod answer;
 mod drain;
 mod list;
 mod remove;
@@ -50,13 +51,17 @@ pub struct Target {
 
 /// Backends with their state and counters.
 pub fn table_of(backends: &[BackendView]) -> String {
-    let header = ["SERVICE", "BACKEND", "STATE", "WEIGHT", "OPEN FLOWS", "CONNECTIONS", "TO BACKEND", "TO CLIENTS"];
+    #[rustfmt::skip]
+    let header = [
+        "SERVICE", "BACKEND", "STATE", "HEALTH", "WEIGHT", "OPEN FLOWS", "CONNECTIONS", "TO BACKEND", "TO CLIENTS",
+    ];
     let row = |backend: &BackendView| {
         let counters = backend.counters.unwrap_or_default();
         vec![
             cell(&backend.service),
             cell(backend.address),
             backend_state(backend.state),
+            health(backend.health.as_ref()),
             cell(backend.weight),
             cell(counters.open_flows),
             cell(counters.connections),

@@ -10,7 +10,7 @@ use anyhow::Result;
 use comfy_table::{Attribute, Cell, Color, Table, presets};
 use serde::Serialize;
 
-use crate::model::{BackendState, flow::FlowState};
+use crate::model::{BackendState, HealthReport, HealthStatus, flow::FlowState};
 
 /// The `--json` option of a read command.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -67,6 +67,31 @@ pub fn backend_state(state: BackendState) -> Cell {
     }
 }
 
+/// `up 3m`, `down 12s: connection refused`; `-` where nothing is probed.
+pub fn health(report: Option<&HealthReport>) -> Cell {
+    let Some(report) = report else { return Cell::new("-") };
+    let since = largest_unit(report.since.elapsed().unwrap_or_default());
+    let (status, color) = match report.status {
+        HealthStatus::Unknown => ("unknown", None),
+        HealthStatus::Starting => ("starting", Some(Color::Cyan)),
+        HealthStatus::Up => ("up", Some(Color::Green)),
+        HealthStatus::Down => ("down", Some(Color::Red)),
+    };
+    // A failed probe of a backend that is up may be an old one.
+    let error = report.error.as_ref().filter(|_| report.status != HealthStatus::Up);
+    let cell =
+        Cell::new(error.map_or_else(|| format!("{status} {since}"), |error| format!("{status} {since}: {error}")));
+    color.map_or(cell.clone(), |color| cell.fg(color))
+}
+
+/// `3m` of 3 minutes and 20 seconds.
+fn largest_unit(duration: Duration) -> String {
+    const UNITS: [(u64, char); 3] = [(24 * 3600, 'd'), (3600, 'h'), (60, 'm')];
+    let seconds = duration.as_secs();
+    let unit = UNITS.iter().find(|(unit, _)| seconds >= *unit);
+    unit.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
+}
+
 pub fn flow_state(state: FlowState) -> Cell {
     let cell = Cell::new(state);
     if state == FlowState::Established { cell.fg(Color::Green) } else { cell }
@@ -97,6 +122,22 @@ mod tests {
         assert_eq!(bytes(1023), "1023 B");
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(bytes(u64::MAX), "16.0 EiB");
+    }
+
+    #[test]
+    fn times_are_in_their_largest_unit() {
+        let shown = [0, 59, 60, 3599, 3600, 86_399, 86_400].map(|seconds| largest_unit(Duration::from_secs(seconds)));
+        assert_eq!(shown, ["0s", "59s", "1m", "59m", "1h", "23h", "1d"]);
+    }
+
+    #[test]
+    fn health_tells_the_error_of_a_backend_that_is_not_up() {
+        let report = |status| HealthReport { error: Some("connection refused".into()), ..HealthReport::now(status) };
+        let shown = |status| health(Some(&report(status))).content();
+        assert_eq!(shown(HealthStatus::Down), "down 0s: connection refused");
+        assert_eq!(shown(HealthStatus::Starting), "starting 0s: connection refused");
+        assert_eq!(shown(HealthStatus::Up), "up 0s");
+        assert_eq!(health(None).content(), "-");
     }
 
     #[test]

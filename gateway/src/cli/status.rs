@@ -4,7 +4,10 @@ use anyhow::Result;
 
 use super::output::{Format, cell, seconds, table};
 use crate::{
-    control::{Client, views::StatusView},
+    control::{
+        Client,
+        views::{BackendCount, StatusView},
+    },
     model::status::TableFill,
 };
 
@@ -28,7 +31,7 @@ fn text(status: &StatusView) -> String {
         datapath.interfaces.iter().map(|interface| vec![cell(&interface.name), cell(interface.mode.name())]);
     let totals = [
         ("services", format!("{} of the file, {} added", services.file, services.control)),
-        ("backends", format!("{} active, {} draining", backends.active, backends.draining)),
+        ("backends", counts(*backends)),
         ("flows", fill(datapath.flows)),
         ("half-open flows", fill(datapath.half_open)),
     ];
@@ -45,6 +48,12 @@ fn text(status: &StatusView) -> String {
         sections.push(warnings.join("\n"));
     }
     sections.join("\n\n")
+}
+
+fn counts(BackendCount { starting, active, down, draining }: BackendCount) -> String {
+    let down = if down > 0 { format!(" ({down} down)") } else { String::new() };
+    let starting = if starting > 0 { format!("{starting} starting, ") } else { String::new() };
+    format!("{starting}{active} active{down}, {draining} draining")
 }
 
 fn fill(TableFill { open, capacity }: TableFill) -> String {

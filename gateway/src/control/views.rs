@@ -91,7 +91,10 @@ pub struct ServiceCount {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackendCount {
     pub starting: usize,
+    /// Those that are down among them.
     pub active: usize,
+    /// Active, but without connections because they do not answer.
+    pub down: usize,
     pub draining: usize,
 }
 
@@ -133,12 +136,12 @@ impl ServiceView {
     pub(super) fn new(
         site: &Site,
         entry: &Entry,
-        health: impl Fn(&Backend) -> Option<HealthReport>,
+        health: impl Fn(SocketAddr) -> Option<HealthReport>,
         counters: impl Fn(SocketAddr) -> Option<Counters>,
     ) -> Self {
         let Service { name, listen, policy, health: probes, limits, backends } = entry.service();
         let backends = backends.iter().map(|backend| {
-            let health = health(backend);
+            let health = health(backend.address);
             BackendView {
                 service: name.clone(),
                 address: backend.address,
@@ -165,6 +168,11 @@ impl ServiceView {
         }
     }
 
+    /// Its backends that get new connections.
+    pub fn in_use(&self) -> usize {
+        self.backends.iter().filter(|backend| backend.is_in_use()).count()
+    }
+
     /// Connections that are open through it.
     pub fn open_flows(&self) -> u64 {
         self.backends.iter().filter_map(|backend| backend.counters).map(|counters| counters.open_flows).sum()
@@ -176,8 +184,15 @@ impl ServiceView {
     }
 }
 
+impl BackendView {
+    /// Whether it gets new connections.
+    fn is_in_use(&self) -> bool {
+        self.state == BackendState::Active && self.health.as_ref().is_none_or(|health| health.status.is_usable())
+    }
+}
+
 /// The state for people: one that has yet to answer for the first time is starting.
-fn state(backend: &Backend, health: Option<&HealthReport>) -> BackendState {
+pub(super) fn state(backend: &Backend, health: Option<&HealthReport>) -> BackendState {
     match (backend.state, health) {
         (BackendState::Active, Some(HealthReport { status: HealthStatus::Starting, .. })) => BackendState::Starting,
         (state, _) => state,

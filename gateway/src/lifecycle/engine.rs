@@ -63,12 +63,10 @@ impl<P: PacketTables> Engine<P> {
         let before = self.desired();
         let next = Arc::new(step(&before)?);
         let writes = next.writes_since(&before);
-        self.apply(&next, &self.health()).map_err(|error| self.undone(&before, error))?;
+        let health = self.health().followed(&writes, &before, &next);
+        self.apply(&next, &health).map_err(|error| self.undone(&before, error))?;
         store.write(&writes).map_err(|error| self.undone(&before, error))?;
-        self.health.send_modify(|book| {
-            let book = Arc::make_mut(book);
-            writes.iter().for_each(|write| book.keep_up(write.service(), &before, &next));
-        });
+        self.health.send_if_modified(|book| !Arc::ptr_eq(&std::mem::replace(book, health.clone()), &health));
         self.desired.send_replace(next.clone());
         Ok(next)
     }
@@ -88,7 +86,7 @@ impl<P: PacketTables> Engine<P> {
         let _one_at_a_time = self.store.lock().map_err(interrupted)?;
         let desired = self.desired();
         let mut book = HealthBook::clone(&self.health());
-        observations.into_iter().for_each(|observation| book.enter(observation, &desired));
+        observations.into_iter().for_each(|observation| book.enter(observation));
         self.apply(&desired, &book).map_err(|error| self.undone(&desired, error))?;
         self.health.send_replace(Arc::new(book));
         Ok(())

@@ -23,7 +23,8 @@ fn json(daemon: &Daemon, arguments: &[&str]) -> Value {
 #[test]
 fn service_with_a_chosen_port_is_reached_at_its_url() {
     let daemon = Daemon::start();
-    let added = run(&daemon, &["service", "add", "mqtt", "--auto-port", "--backend", "10.0.1.2:1883,weight=3"]);
+    let added =
+        run(&daemon, &["service", "add", "mqtt", "--auto-port", "--backend", "10.0.1.2:1883,weight=3", "--no-wait"]);
     assert_eq!(added, "service mqtt added: tcp://tcp-1.example.com:20000\n");
     assert_eq!(run(&daemon, &["service", "url", "mqtt"]), "tcp://tcp-1.example.com:20000\n");
     assert_eq!(run(&daemon, &["env", "mqtt"]), "TCP_URL=tcp://tcp-1.example.com:20000\n");
@@ -63,7 +64,7 @@ fn backend_is_drained_and_brought_back() {
     let state = || json(&daemon, &["backend", "list", "file"])[0]["state"].clone();
     run(&daemon, &["backend", "drain", "file", "10.0.1.1:80"]);
     assert_eq!(state(), "draining");
-    assert!(run(&daemon, &["service", "list"]).contains("1/2 active"));
+    assert!(run(&daemon, &["service", "list"]).contains("1/2 in use"));
     run(&daemon, &["backend", "set", "file", "10.0.1.1:80", "--active", "--weight", "4"]);
     assert_eq!(state(), "active");
 }
@@ -72,7 +73,7 @@ fn backend_is_drained_and_brought_back() {
 fn backend_is_added_and_removed() {
     let daemon = Daemon::start();
     run(&daemon, &["service", "add", "web", "--listen", "[2001:db8::10]:81"]);
-    run(&daemon, &["backend", "add", "web", "[fd00::2]:80", "--weight", "2"]);
+    run(&daemon, &["backend", "add", "web", "[fd00::2]:80", "--weight", "2", "--no-wait"]);
     assert_eq!(json(&daemon, &["backend", "list", "web"])[0]["address"], "[fd00::2]:80");
     run(&daemon, &["backend", "remove", "web", "[fd00::2]:80"]);
     run(&daemon, &["service", "remove", "web"]);

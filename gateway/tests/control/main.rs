@@ -4,6 +4,7 @@ mod api;
 mod cli;
 mod daemon;
 mod engine;
+mod health;
 mod hostile;
 mod socket;
 mod support;

@@ -1,6 +1,7 @@
 //! Packet tables in memory, and services to put into them.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -40,6 +41,13 @@ impl MemoryTables {
     /// Names of the services in force.
     pub fn names(&self) -> Vec<String> {
         self.0.services.lock().unwrap().iter().map(|resolved| resolved.service.name.clone()).collect()
+    }
+
+    /// Backends of a service in force that are not to be used because they do not answer.
+    pub fn down(&self, service: &str) -> Vec<SocketAddr> {
+        let services = self.0.services.lock().unwrap();
+        let resolved = services.iter().find(|resolved| resolved.service.name == service).unwrap();
+        resolved.down.iter().copied().collect()
     }
 
     /// When services were put in force for the last time.

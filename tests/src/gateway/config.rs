@@ -29,6 +29,8 @@ pub struct ServiceConfig {
     name: String,
     listen: Vec<String>,
     backends: Vec<(SocketAddr, u16)>,
+    /// An inline table.
+    health: String,
     keys: Vec<String>,
 }
 
@@ -39,7 +41,8 @@ impl ServiceConfig {
             listen: vec![listen.to_string()],
             backends: backends.iter().map(|address| (*address, 1)).collect(),
             // Backends take part at once: no test of the packet path waits for a probe.
-            keys: vec!["health = { kind = \"none\" }".to_owned()],
+            health: "{ kind = \"none\" }".to_owned(),
+            keys: Vec::new(),
         }
     }
 
@@ -50,6 +53,13 @@ impl ServiceConfig {
         for (backend, weight) in self.backends.iter_mut().zip(weights) {
             backend.1 = *weight;
         }
+        self
+    }
+
+    /// Probes the backends, as this inline table says.
+    #[must_use]
+    pub fn health(mut self, table: &str) -> Self {
+        self.health = table.to_owned();
         self
     }
 
@@ -68,8 +78,8 @@ impl ServiceConfig {
     }
 
     fn write(&self, toml: &mut String) {
-        let Self { name, listen, backends, keys } = self;
-        writeln!(toml, "\n[[service]]\nname = {name:?}\nlisten = {listen:?}").expect(IN_MEMORY);
+        let Self { name, listen, backends, health, keys } = self;
+        writeln!(toml, "\n[[service]]\nname = {name:?}\nlisten = {listen:?}\nhealth = {health}").expect(IN_MEMORY);
         for key in keys {
             writeln!(toml, "{key}").expect(IN_MEMORY);
         }

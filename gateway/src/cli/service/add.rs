@@ -5,7 +5,11 @@ use clap::ArgGroup;
 
 use super::Name;
 use crate::{
-    cli::{backend::spec, output::print, policy::PolicyOptions},
+    cli::{
+        backend::{answer::WaitOptions, spec},
+        output::print,
+        policy::PolicyOptions,
+    },
     control::Client,
     model::{Listen, NewBackend, change::NewService},
 };
@@ -32,13 +36,20 @@ pub struct Add {
     backends: Vec<NewBackend>,
     #[command(flatten)]
     policy: PolicyOptions,
+    #[command(flatten)]
+    wait: WaitOptions,
 }
 
 impl Add {
     pub async fn execute(self, client: &Client) -> Result<()> {
-        let Self { name: Name { name }, listen, auto_port, backends, policy } = self;
+        let Self { name: Name { name }, listen, auto_port, backends, policy, wait } = self;
+        let addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
         let new = NewService { name, listen, auto_port, policy: policy.into(), backends, ..NewService::default() };
         let added = client.add_service(&new).await?;
-        print(&format!("service {} added: {}", added.name, added.url))
+        print(&format!("service {} added: {}", added.name, added.url))?;
+        for (address, answer) in wait.answers(client, &added.name, &addresses).await? {
+            print(&format!("backend {address} {answer}"))?;
+        }
+        Ok(())
     }
 }

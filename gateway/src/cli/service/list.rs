@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::{
     cli::output::{Format, cell, table},
     control::{Client, views::ServiceView},
-    model::{BackendState, Listen, Owner},
+    model::{Listen, Owner},
 };
 
 /// List the services
@@ -25,13 +25,12 @@ impl List {
 }
 
 fn row(service: &ServiceView) -> Vec<comfy_table::Cell> {
-    let active = service.backends.iter().filter(|backend| backend.state == BackendState::Active).count();
     let listens: Vec<String> = service.listen.iter().map(Listen::to_string).collect();
     vec![
         cell(&service.name),
         cell(owner(service.owner)),
         cell(listens.join(", ")),
-        cell(format!("{active}/{} active", service.backends.len())),
+        cell(format!("{}/{} in use", service.in_use(), service.backends.len())),
         cell(service.open_flows()),
         cell(service.connections()),
     ]

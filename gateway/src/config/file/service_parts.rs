@@ -7,7 +7,7 @@ use serde_spanned::Spanned;
 use super::Place;
 use crate::{
     config::{finding::fault, section::Section},
-    model::{Backend, Health, HealthKind, Limits},
+    model::{Backend, Health, Limits},
 };
 
 /// Longest interval and timeout of a health check.
@@ -54,10 +54,6 @@ pub(super) fn read_health(mut section: Section<'_, '_>) -> Health {
     }
     let rise = section.count("rise", MAX_STREAK).map_or(default.rise, Spanned::into_inner);
     let fall = section.count("fall", MAX_STREAK).map_or(default.fall, Spanned::into_inner);
-    if kind != HealthKind::None {
-        let remedy = "drain a failed backend with `gateway backend drain`, or write kind = \"none\"";
-        section.warn(&section.place(), fault("is accepted, but this version does not probe backends", remedy));
-    }
     section.finish();
     Health { kind, interval, timeout, rise, fall }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Health, HealthKind};
+use crate::model::Health;
 
 /// The example of the outward contract, word for word.
 const CONTRACT: &str = r#"
@@ -68,11 +68,10 @@ fn contracts_example_is_valid_and_warns_of_what_is_not_acted_on() {
     assert_eq!(config.services[0].health, Health::default());
     assert_eq!(config.docker, Some(Docker::default()));
     let warnings = warnings(&config);
-    assert_eq!(warnings.len(), 4, "{warnings:#?}");
+    assert_eq!(warnings.len(), 3, "{warnings:#?}");
     assert!(warnings[0].starts_with("gateway.toml:6:1: [metrics] metrics are not served"), "{warnings:#?}");
-    assert!(warnings[1].starts_with("gateway.toml:36:3: service \"mqtt\": health is accepted, but"), "{warnings:#?}");
-    assert!(warnings[2].starts_with("gateway.toml:42:3: service \"mqtt\": limits are accepted, but"), "{warnings:#?}");
-    assert!(warnings[3].starts_with("gateway.toml:51:1: [docker] containers are not watched"), "{warnings:#?}");
+    assert!(warnings[1].starts_with("gateway.toml:42:3: service \"mqtt\": limits are accepted, but"), "{warnings:#?}");
+    assert!(warnings[2].starts_with("gateway.toml:51:1: [docker] containers are not watched"), "{warnings:#?}");
 }
 
 #[test]
@@ -176,13 +175,6 @@ fn every_address_with_backends_of_one_family_gets_a_warning() {
 fn public_metrics_get_a_warning() {
     let config = accept("metrics.listen = \"0.0.0.0:9469\"");
     assert!(warnings(&config)[1].contains("can be read by anyone"), "{:?}", config.warnings);
-}
-
-#[test]
-fn unprobed_health_gets_no_warning() {
-    let config = accept("service = [{ name = \"a\", listen = \":80\", health = { kind = \"none\" } }]");
-    assert!(config.warnings.is_empty());
-    assert_eq!(config.services[0].health.kind, HealthKind::None);
 }
 
 #[test]

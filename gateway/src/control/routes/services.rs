@@ -93,9 +93,10 @@ struct CounterIndex(HashMap<String, HashMap<SocketAddr, Counters>>);
 impl CounterIndex {
     /// A service whose backends have the counters found, or none yet.
     fn view(&self, desired: &Desired, health: &HealthBook, entry: &Entry) -> ServiceView {
-        let of_service = self.0.get(&entry.service().name);
+        let name = &entry.service().name;
+        let of_service = self.0.get(name);
         let of_backend = |backend| of_service.and_then(|counters| counters.get(&backend)).copied();
         let counters = |backend| Some(of_backend(backend).unwrap_or_default());
-        ServiceView::new(desired.site(), entry, |backend| health.report(entry.service(), backend), counters)
+        ServiceView::new(desired.site(), entry, |backend| health.report(name, backend).cloned(), counters)
     }
 }
