@@ -19,7 +19,7 @@ pub use settings::{MAX_SNAT, Settings, TICK_SHIFT, ticks_from_secs};
 pub use tuple::{Address, Family, Port, Tuple};
 
 /// Version of all layouts in this module; pinned maps of another version are never adopted.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const _: () = {
     use core::mem::{offset_of, size_of};

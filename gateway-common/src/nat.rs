@@ -5,6 +5,7 @@
 
 mod answer;
 mod checksum;
+pub mod cut;
 mod flow;
 mod frame;
 mod handshake;
@@ -27,7 +28,7 @@ pub use select::{hash_address, hash_tuple};
 pub use tables::{FlowTable, InsertError, Tables};
 pub use tcp::{Flags, State, state};
 
-use crate::abi::{Answer, ServiceKey};
+use crate::abi::ServiceKey;
 use parse::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP};
 
 /// Decides what becomes of the packet in `frame`, and makes it so. `ip` is work space for the headers.
@@ -46,9 +47,11 @@ fn decide<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network) -> R
         PROTOCOL_TCP => {
             let segment = parse::segment(frame, ip)?;
             // Established flows first: they are nearly all packets.
-            match flow::established(frame, tables, &segment)? {
-                Some(verdict) => Ok(verdict),
-                None => new_to_table(frame, tables, &segment),
+            match tables.flows().get(segment.tuple()) {
+                Some(flow) if !flow::reopens(tables, &segment, flow) => {
+                    flow::established(frame, tables, &segment, flow)
+                }
+                _ => new_to_table(frame, tables, &segment),
             }
         }
         PROTOCOL_ICMP | PROTOCOL_ICMPV6 => icmp::error(frame, tables, ip),
@@ -71,8 +74,5 @@ fn new_to_table<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segmen
         let entry = tables.half_open().get(segment.tuple()).ok_or(Reason::OpenRace)?;
         return handshake::half_open(frame, tables, segment, entry)?.ok_or(Reason::OpenRace);
     }
-    Err(match service.unknown_flow {
-        Answer::Reset => answer::reset(frame, segment, Reason::UnknownFlowReset),
-        Answer::Drop => Reason::UnknownFlow,
-    })
+    Err(answer::refuse(frame, segment, service.unknown_flow, Reason::UnknownFlowReset, Reason::UnknownFlow))
 }

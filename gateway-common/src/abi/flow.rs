@@ -81,10 +81,20 @@ impl Seen {
     pub const RST: Self = Self(4);
     /// Only in a reply direction: its flow is gone, the tuple rests so that the source port is not reused yet.
     pub const RESTING: Self = Self(8);
+    /// In both directions: the operator has ended the flow, and nothing revives it. Its segments are answered by resets.
+    pub const CUT: Self = Self(16);
+    /// With [`Self::CUT`]: its segments are dropped instead.
+    pub const SILENT: Self = Self(32);
 
     #[inline(always)]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Whether any of `other` has been seen.
+    #[inline(always)]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     #[inline(always)]

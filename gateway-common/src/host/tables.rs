@@ -12,7 +12,7 @@ use crate::{
         Address, Algorithm, Answer, Backend, BackendCounters, Direction, Egress, Family, Flow, Hop, MAX_SNAT, Scratch,
         Seen, Service, ServiceKey, Settings, Slot, Tuple,
     },
-    nat::{Network, Tables, Verdict, headers::Mac, process},
+    nat::{FlowTable, Network, State, Tables, Verdict, cut, headers::Mac, process, state},
 };
 
 /// Slots of a service, and so the granularity of weights.
@@ -126,6 +126,34 @@ impl HostTables {
     pub fn send_all_to(&mut self, listen: SocketAddr, backend: u32) {
         let Service { first_slot, slots, .. } = *self.service_mut(listen);
         self.slots[first_slot as usize..][..slots as usize].fill(Slot(backend));
+    }
+
+    /// Cuts all flows of a backend, as the daemon does. Returns how many were open.
+    pub fn cut(&self, backend: u32, answer: Answer) -> u64 {
+        let originals = |flows: &HostFlows| {
+            flows
+                .entries()
+                .into_iter()
+                .filter(move |(_, flow)| flow.backend == backend && flow.direction == Direction::Original)
+        };
+        for (tuple, original) in originals(&self.half_open) {
+            self.half_open.remove(&tuple);
+            self.half_open.remove(&original.to.reversed());
+        }
+        let mut open = 0;
+        for (tuple, original) in originals(&self.flows) {
+            let reply = original.to.reversed();
+            let twin = self.flows.find(&reply).expect("a flow has two directions");
+            if state(original.seen, twin.seen) == State::TimeWait {
+                continue;
+            }
+            open += u64::from(!state(original.seen, twin.seen).is_finished());
+            for tuple in [tuple, reply] {
+                cut::mark(self.flows.get(&tuple).expect("just found"), answer, self.now());
+            }
+        }
+        self.add_open_flows(backend, -open.cast_signed());
+        open
     }
 
     /// Lets time pass.

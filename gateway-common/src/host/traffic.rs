@@ -41,6 +41,8 @@ pub enum Step {
     Reroute { mtu: u16 },
     /// A service gets all its new flows to one of its backends, or (`None`) has none that is usable.
     Backends { service: u8, backend: Option<u8> },
+    /// The operator ends all flows of a backend, counted through those of a service.
+    Cut { service: u8, backend: u8, answer: Answer },
     /// The half-open table loses an entry.
     Forget { flow: u8 },
     /// Any bytes arrive.
@@ -161,6 +163,11 @@ impl Traffic {
             }
             Step::Backends { service, backend } => {
                 self.set_backends(usize::from(*service) % LISTENS.len(), *backend);
+                Ok(())
+            }
+            Step::Cut { service, backend, answer } => {
+                let of_service = &self.backends[usize::from(*service) % LISTENS.len()];
+                self.tables.cut(of_service[usize::from(*backend) % of_service.len()], *answer);
                 Ok(())
             }
             Step::Forget { flow } => {

@@ -11,18 +11,23 @@ use super::{
     parse::{Network, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Segment},
     tcp::Flags,
 };
-use crate::abi::Family;
+use crate::abi::{Answer, Family};
 
 /// Hop limit of an answer: the recommended default (RFC 1700, "IP time to live").
 const HOP_LIMIT: u8 = 64;
 
+/// Refuses `segment` in one of two ways, for the reason that goes with it. A reset is never answered by one.
+#[inline(always)]
+pub fn refuse<F: Frame>(frame: &mut F, segment: &Segment, how: Answer, reset: Reason, drop: Reason) -> Reason {
+    match how {
+        Answer::Reset if !segment.flags.contains(Flags::RST) => self::reset(frame, segment, reset),
+        _ => drop,
+    }
+}
+
 /// Turns `segment` into the reset that its sender will accept (RFC 9293 section 3.10.7.1).
 #[inline(never)]
-pub fn reset<F: Frame>(frame: &mut F, segment: &Segment, reason: Reason) -> Reason {
-    if segment.flags.contains(Flags::RST) {
-        // A reset is never answered by one.
-        return if matches!(reason, Reason::NoBackendReset) { Reason::NoBackend } else { Reason::UnknownFlow };
-    }
+fn reset<F: Frame>(frame: &mut F, segment: &Segment, reason: Reason) -> Reason {
     let (seq, ack, flags) = if segment.flags.contains(Flags::ACK) {
         (segment.ack, 0, Flags::RST)
     } else {

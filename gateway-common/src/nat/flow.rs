@@ -1,7 +1,7 @@
 //! Packets of flows that exist: bookkeeping, then on their way.
 
 use super::{
-    Reason, Verdict, answer,
+    Reason, Verdict, answer, cut,
     frame::Frame,
     parse::Segment,
     rewrite,
@@ -10,21 +10,24 @@ use super::{
 };
 use crate::abi::{Direction, Flow, Hop, Seen};
 
-/// A segment of a flow whose handshake is complete. `Ok(None)`: of no such flow, or a SYN that opens one anew.
+/// A segment of a flow whose handshake is complete.
 #[inline(never)]
 pub fn established<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
     segment: &Segment,
-) -> Result<Option<Verdict>, Reason> {
-    let Some(flow) = tables.flows().get(segment.tuple()) else { return Ok(None) };
-    if flow.seen.contains(Seen::RESTING) {
-        return Err(Reason::FlowGone);
+    flow: &mut Flow,
+) -> Result<Verdict, Reason> {
+    if flow.seen.intersects(Seen::RESTING.with(Seen::CUT)) {
+        return Err(cut::turn_away(frame, tables, segment, flow));
     }
-    if segment.flags.opens() && flow.direction == Direction::Original && is_finished(tables.flows(), flow) {
-        return Ok(None);
-    }
-    forward(frame, tables, segment, flow).map(Some)
+    forward(frame, tables, segment, flow)
+}
+
+/// Whether `segment` opens a flow anew on the tuple of a finished one.
+#[inline(always)]
+pub fn reopens<T: Tables>(tables: &T, segment: &Segment, flow: &Flow) -> bool {
+    segment.flags.opens() && flow.direction == Direction::Original && is_finished(tables.flows(), flow)
 }
 
 /// Does the books of an established flow's segment and sends it on.
@@ -100,7 +103,7 @@ pub fn record<T: Tables>(tables: &T, segment: &Segment, flow: &mut Flow) {
 }
 
 /// Whether neither end of the flow sends any more. A flow without its twin is of no use, and so finished.
-#[inline(always)]
+#[inline(never)]
 fn is_finished<T: FlowTable>(flows: &T, flow: &Flow) -> bool {
     flows.get(&flow.to.reversed()).is_none_or(|twin| tcp::state(flow.seen, twin.seen).is_finished())
 }

@@ -33,6 +33,7 @@ pub fn error<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &Network) -> Re
     let mut quoted = Quoted { l3: ip.l4 + IcmpHeader::LEN, l4: 0, key: ip.tuple };
     quoted.read(frame, ip)?;
     let flow = match tables.flows().get(&quoted.key) {
+        Some(flow) if flow.seen.contains(Seen::CUT) => return Err(Reason::FlowCut),
         Some(flow) if flow.seen.contains(Seen::RESTING) => return Err(Reason::FlowGone),
         Some(flow) => flow,
         None => tables.half_open().get(&quoted.key).ok_or(Reason::IcmpUnrelated)?,

@@ -8,7 +8,7 @@ use super::{
     tables::{FlowTable, Tables},
     tcp,
 };
-use crate::abi::{Answer, Direction, Family, Flow, MAX_SNAT, Scratch, Seen, Service, Tuple, ticks_from_secs};
+use crate::abi::{Direction, Family, Flow, MAX_SNAT, Scratch, Seen, Service, Tuple, ticks_from_secs};
 
 /// Source ports tried for a flow, over all source addresses.
 const PROBES: u32 = 16;
@@ -34,10 +34,7 @@ pub fn open<F: Frame, T: Tables>(
         return Err(Reason::TableFull);
     }
     let Some((index, backend)) = select::select(tables, service, segment.tuple()) else {
-        return Err(match service.no_backend {
-            Answer::Reset => answer::reset(frame, segment, Reason::NoBackendReset),
-            Answer::Drop => Reason::NoBackend,
-        });
+        return Err(answer::refuse(frame, segment, service.no_backend, Reason::NoBackendReset, Reason::NoBackend));
     };
     let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
     let now = tables.now();

@@ -72,6 +72,8 @@ reasons! {
     NoBackendReset = "no_backend_reset" => Answer,
     /// A segment for a service that belongs to no flow, answered by a reset.
     UnknownFlowReset = "unknown_flow_reset" => Answer,
+    /// A segment of a flow that was cut, answered by a reset.
+    FlowCutReset = "flow_cut_reset" => Answer,
     /// TTL or hop limit at its end, answered by ICMP time exceeded.
     TimeExceeded = "time_exceeded" => Answer,
     /// Larger than the next hop's MTU, answered by ICMP fragmentation needed or packet too big.
@@ -83,6 +85,8 @@ reasons! {
     UnknownFlow = "unknown_flow" => Drop,
     /// A late segment of a flow whose tuple has been given to another.
     FlowGone = "flow_gone" => Drop,
+    /// A packet about a flow that was cut without resets, or a reset of one that was cut with them.
+    FlowCut = "flow_cut" => Drop,
     /// The flow table is at its capacity.
     TableFull = "table_full" => Drop,
     /// No source port is free towards the backend.

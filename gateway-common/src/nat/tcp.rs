@@ -45,7 +45,7 @@ pub enum State {
     CloseWait,
     /// Both have.
     TimeWait,
-    /// One end has reset it.
+    /// One end has reset it, or it was cut.
     Closed,
 }
 
@@ -59,7 +59,7 @@ impl State {
 /// The state of an established flow.
 #[inline(always)]
 pub fn state(original: Seen, reply: Seen) -> State {
-    if original.contains(Seen::RST) || reply.contains(Seen::RST) {
+    if original.with(reply).intersects(Seen::RST.with(Seen::CUT)) {
         return State::Closed;
     }
     match (original.contains(Seen::FIN), reply.contains(Seen::FIN)) {
@@ -103,6 +103,7 @@ mod tests {
         assert_eq!(state(fin, fin), State::TimeWait);
         assert_eq!(state(rst, fin), State::Closed);
         assert_eq!(state(fin, rst), State::Closed);
+        assert_eq!(state(none.with(Seen::CUT), none.with(Seen::CUT)), State::Closed);
     }
 
     #[test]

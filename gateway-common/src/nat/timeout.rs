@@ -3,7 +3,7 @@
 use super::tcp::{self, State};
 use crate::abi::{Flow, Seen, ticks_from_secs};
 
-/// Half-open, half-closed and reset flows (RFC 5382 REQ-5: not less than 4 minutes).
+/// Half-open, half-closed, reset and cut flows (RFC 5382 REQ-5: not less than 4 minutes).
 pub const TRANSITORY: u32 = ticks_from_secs(4 * 60);
 
 /// Both ends have closed: as long as Linux keeps its TIME-WAIT, after which the port may be used again.
@@ -11,7 +11,7 @@ pub const TIME_WAIT: u32 = ticks_from_secs(60);
 
 /// Whether a flow may be over judging by one direction alone, so that its twin is worth a look.
 pub fn may_be_over(flow: &Flow, established: u32, now: u32) -> bool {
-    let closing = flow.seen.0 & (Seen::FIN.0 | Seen::RST.0 | Seen::RESTING.0) != 0;
+    let closing = flow.seen.intersects(Seen::FIN.with(Seen::RST).with(Seen::RESTING).with(Seen::CUT));
     idle(flow, now) >= if closing { TIME_WAIT } else { established }
 }
 

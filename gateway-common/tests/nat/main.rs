@@ -4,6 +4,7 @@
 //! computes every checksum from scratch.
 
 mod answers;
+mod cutting;
 mod established;
 mod finishing;
 mod frames;

@@ -1,8 +1,8 @@
 //! Where the datapath is pinned, and what is there.
 //!
-//! `ROOT/v1/maps/NAME`, and `ROOT/v1/MODE/INTERFACE` for the link in each mode, with the version of the map layouts:
+//! `ROOT/v2/maps/NAME`, and `ROOT/v2/MODE/INTERFACE` for the link in each mode, with the version of the map layouts:
 //! one of another version lies beside it, is recognised, and is not touched. A TC filter, which is no link, is noted
-//! as the empty folder `ROOT/v1/clsact/INTERFACE`.
+//! as the empty folder `ROOT/v2/clsact/INTERFACE`.
 
 use std::{
     collections::BTreeSet,

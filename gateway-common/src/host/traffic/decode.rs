@@ -2,7 +2,7 @@
 //! what happens.
 
 use super::{Shape, Step};
-use crate::nat::Flags;
+use crate::{abi::Answer, nat::Flags};
 
 const ACK: Flags = Flags::ACK;
 
@@ -45,7 +45,10 @@ impl Step {
             7..=13 => Self::Client { client: which, service: kind / 32, shape },
             14..=22 => Self::Backend { flow: which, shape },
             23..=24 => Self::Icmp { flow: which, whole: a % 2 == 0, shape },
-            25..=26 => Self::Wait { ticks: 1 << (which % 16) },
+            25 => Self::Wait { ticks: 1 << (which % 16) },
+            26 => {
+                Self::Cut { service: which, backend: a, answer: if b % 2 == 0 { Answer::Reset } else { Answer::Drop } }
+            }
             27 => Self::Reroute { mtu: [1500, 1500, 1400, 80][usize::from(which) % 4] },
             28 => Self::Backends { service: which, backend: (a % 4 != 0).then_some(a) },
             29 => Self::Forget { flow: which },
