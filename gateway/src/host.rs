@@ -10,5 +10,6 @@ mod neighbour_entry;
 pub mod neighbours;
 mod netlink;
 pub mod requirements;
+pub mod resets;
 pub mod sysctl;
 pub mod watch;

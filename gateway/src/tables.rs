@@ -2,6 +2,7 @@
 
 mod backends;
 mod clock;
+mod cut;
 mod flows;
 mod maglev;
 mod mapped;
@@ -12,7 +13,7 @@ mod syscall;
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -24,6 +25,7 @@ use gateway_common::{
     nat::{self, Reason},
 };
 
+pub use cut::Cutter;
 pub use sweep::{Sweeper, Swept};
 
 use crate::{
@@ -32,6 +34,7 @@ use crate::{
     host::links::{Interface, Kind},
     lifecycle::{PacketTables, ResolvedService},
     model::{
+        Answer,
         flow::{FlowFilter, FlowPage},
         status::{Action, AttachMode, BackendCounters, DatapathStatus, InterfaceStatus, ReasonCount, TableFill},
     },
@@ -50,6 +53,7 @@ pub struct Tables {
     backends: backends::Backends,
     flows: flows::FlowTable,
     half_open: flows::FlowTable,
+    cutter: Cutter,
     reasons: PerCpuArray<MapData, u64>,
     open_flows: mapped::MappedArray<i64>,
     settings: mapped::MappedArray<Settings>,
@@ -79,6 +83,7 @@ impl Tables {
             half_open_capacity,
             flows,
             half_open,
+            cutter: Cutter::new(|name| datapath.map(name))?,
             settings,
             interfaces: Vec::new(),
             warnings: Vec::new(),
@@ -193,6 +198,14 @@ impl PacketTables for Tables {
 
     fn flows(&self, filter: &FlowFilter, limit: usize) -> Result<FlowPage> {
         flows::list(&self.flows, &self.half_open, &self.backends, filter, limit)
+    }
+
+    fn cut(&mut self, service: &str, backend: SocketAddr, answer: Answer) -> Result<u64> {
+        self.cutter.cut(&self.backends.indices(service, backend).collect(), answer.into())
+    }
+
+    fn open_flows(&self, service: &str, backend: SocketAddr) -> u64 {
+        self.backends.indices(service, backend).map(|index| self.backends.open_flows(index)).sum()
     }
 
     fn backend_counters(&self) -> Result<Vec<BackendCounters>> {

@@ -4,7 +4,10 @@
 //! if the tables or the store fail, the state before is applied again. Readers never wait for a change: the
 //! published state is a value.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
 
 use anyhow::{Context, Result, anyhow};
 use tokio::sync::watch;
@@ -12,6 +15,7 @@ use tokio::sync::watch;
 use super::{Desired, HealthBook, Observation, PacketTables, Refusal};
 use crate::{
     model::{
+        Answer,
         flow::{FlowFilter, FlowPage},
         status::{BackendCounters, DatapathStatus},
     },
@@ -95,6 +99,18 @@ impl<P: PacketTables> Engine<P> {
     /// Lists open flows. Blocks while the flow table is read.
     pub fn flows(&self, filter: &FlowFilter, limit: usize) -> Result<FlowPage> {
         self.read(|tables| tables.flows(filter, limit))
+    }
+
+    /// Ends all flows of a backend, which is to get no new ones, and returns how many were open. Blocks while the flow
+    /// table is read.
+    pub fn cut(&self, service: &str, backend: SocketAddr, answer: Answer) -> Result<u64> {
+        self.attend(|tables| tables.cut(service, backend, answer))
+            .with_context(|| format!("cut the connections of {backend}"))
+    }
+
+    /// Flows of a backend that are not finished.
+    pub fn open_flows(&self, service: &str, backend: SocketAddr) -> Result<u64> {
+        self.read(|tables| Ok(tables.open_flows(service, backend)))
     }
 
     /// Totals of every backend.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use crate::model::{
-    Service,
+    Answer, Service,
     flow::{FlowFilter, FlowPage},
     status::{BackendCounters, DatapathStatus},
 };
@@ -28,6 +28,13 @@ pub trait PacketTables: Send + Sync + 'static {
 
     /// Visits the flow table and keeps the first `limit` flows that match.
     fn flows(&self, filter: &FlowFilter, limit: usize) -> anyhow::Result<FlowPage>;
+
+    /// Ends all flows of a backend, which is to get no new ones, and returns how many were open. `Answer::Reset` tells
+    /// both ends of each at once; `Answer::Drop` only stops what they send.
+    fn cut(&mut self, service: &str, backend: SocketAddr, answer: Answer) -> anyhow::Result<u64>;
+
+    /// Flows of a backend that are not finished. Cheap enough to be asked for often.
+    fn open_flows(&self, service: &str, backend: SocketAddr) -> u64;
 
     /// Totals of every backend that the tables know.
     fn backend_counters(&self) -> anyhow::Result<Vec<BackendCounters>>;

@@ -102,6 +102,19 @@ impl Backends {
         }
     }
 
+    /// The index of a service's backend, and those of earlier ones at its address that flows may still name.
+    pub fn indices<'a>(&'a self, service: &'a str, address: SocketAddr) -> impl Iterator<Item = u32> + 'a {
+        let wanted = self.indices.get(service).and_then(|indices| indices.get(&address)).copied();
+        let is_earlier =
+            move |index: &u32| self.name(*index).is_some_and(|name| name.service == service && name.address == address);
+        wanted.into_iter().chain(self.retired().filter(is_earlier))
+    }
+
+    /// Flows of a backend that are not finished.
+    pub fn open_flows(&self, index: u32) -> u64 {
+        self.open_flows.get(index).max(0).cast_unsigned()
+    }
+
     pub fn name(&self, index: u32) -> Option<&BackendName> {
         self.names.get(&index)
     }
@@ -141,7 +154,7 @@ impl Backends {
                 service: service.clone(),
                 backend: *address,
                 connections: sum(|counters| counters.connections),
-                open_flows: self.open_flows.get(*index).max(0).cast_unsigned(),
+                open_flows: self.open_flows(*index),
                 original: Traffic {
                     packets: sum(|counters| counters.traffic[0].packets),
                     bytes: sum(|counters| counters.traffic[0].bytes),

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::SocketAddr};
 
 use anyhow::{Context, Result};
-use aya::maps::{HashMap as BpfHashMap, Map, MapData};
+use aya::maps::{HashMap as BpfHashMap, Map, MapData, MapError};
 use gateway_common::{
     abi::{Direction, Flow as Entry, Seen, Tuple},
     nat::{State, state},
@@ -26,6 +26,16 @@ impl FlowTable {
 
     pub fn get(&self, tuple: &Tuple) -> Option<Entry> {
         self.entries.get(tuple, 0).ok()
+    }
+
+    /// Puts `entry` in the place of the present one. False if there is none any more.
+    pub fn replace(&mut self, tuple: &Tuple, entry: &Entry) -> Result<bool> {
+        const BPF_EXIST: u64 = 2;
+        match self.entries.insert(tuple, entry, BPF_EXIST) {
+            Ok(()) => Ok(true),
+            Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+            Err(error) => Err(error).context("write to a flow table"),
+        }
     }
 
     /// Visits every entry, of both directions.

@@ -211,10 +211,6 @@ fn region(service: &abi::Service) -> Region {
 
 fn entry(id: u32, region: Region, resolved: &ResolvedService) -> abi::Service {
     let policy = &resolved.service.policy;
-    let answer = |answer| match answer {
-        Answer::Reset => abi::Answer::Reset,
-        Answer::Drop => abi::Answer::Drop,
-    };
     abi::Service {
         id,
         first_slot: region.start,
@@ -224,9 +220,18 @@ fn entry(id: u32, region: Region, resolved: &ResolvedService) -> abi::Service {
             Algorithm::LeastConnections => abi::Algorithm::LeastConnections,
             Algorithm::Source => abi::Algorithm::Source,
         },
-        no_backend: answer(policy.no_backend),
-        unknown_flow: answer(policy.unknown_flow),
+        no_backend: policy.no_backend.into(),
+        unknown_flow: policy.unknown_flow.into(),
         reserved: 0,
+    }
+}
+
+impl From<Answer> for abi::Answer {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Reset => Self::Reset,
+            Answer::Drop => Self::Drop,
+        }
     }
 }
 

@@ -93,7 +93,8 @@ impl Sweeper {
                 // A resting tuple has no flow but names its backend.
                 swept.by_backend.entry(entry.backend).or_default();
             }
-            if entry.seen.0 & (Seen::FIN.0 | Seen::RST.0) != 0 && !entry.seen.contains(Seen::RESTING) {
+            let closes = Seen::FIN.with(Seen::RST).with(Seen::CUT);
+            if entry.seen.intersects(closes) && !entry.seen.contains(Seen::RESTING) {
                 closing.push((*tuple, *entry));
             }
         })?;

@@ -4,11 +4,15 @@ use std::time::SystemTime;
 
 use gateway::{
     lifecycle::{ChangeError, Desired, Engine, Refusal},
-    model::{Service, change::BackendChange},
+    model::{
+        Answer, Service,
+        change::BackendChange,
+        flow::{Flow, FlowState},
+    },
     store::Store,
 };
 
-use crate::support::{MemoryTables, new_service, service, site};
+use crate::support::{MemoryTables, flow, new_service, service, site};
 
 fn engine(folder: &tempfile::TempDir, file: Vec<Service>) -> (Engine<MemoryTables>, MemoryTables) {
     let tables = MemoryTables::default();
@@ -88,4 +92,22 @@ fn watcher_sees_each_state_in_force() {
     assert!(!watcher.has_changed().unwrap());
     engine.change(|desired| desired.add_service(new_service("cli", ":81"))).unwrap();
     assert_eq!(watcher.borrow_and_update().entries().len(), 1);
+}
+
+#[test]
+fn cut_ends_the_open_flows_of_one_backend() {
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, tables) = engine(&folder, vec![service("file", ":80")]);
+    let other =
+        Flow { backend: "10.0.1.2:80".parse().unwrap(), ..flow("file", "198.51.100.9:1", FlowState::Established) };
+    tables.set_flows(vec![
+        flow("file", "198.51.100.7:1", FlowState::Established),
+        flow("file", "198.51.100.8:1", FlowState::TimeWait),
+        other.clone(),
+    ]);
+    let backend = "10.0.1.1:80".parse().unwrap();
+    assert_eq!(engine.open_flows("file", backend).unwrap(), 1);
+    assert_eq!(engine.cut("file", backend, Answer::Reset).unwrap(), 1);
+    assert_eq!(engine.open_flows("file", backend).unwrap(), 0);
+    assert_eq!(engine.open_flows("file", other.backend).unwrap(), 1);
 }

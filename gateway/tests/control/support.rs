@@ -16,7 +16,7 @@ use gateway::{
     control::{self, Client, ControlSocket},
     lifecycle::{Desired, Engine, PacketTables, ResolvedService, Site},
     model::{
-        Backend, Health, Limits, Policy, Service,
+        Answer, Backend, Health, Limits, Policy, Service,
         change::NewService,
         flow::{Flow, FlowFilter, FlowPage, FlowState, Traffic},
         status::{Action, AttachMode, BackendCounters, DatapathStatus, InterfaceStatus, ReasonCount, TableFill},
@@ -89,6 +89,19 @@ impl PacketTables for MemoryTables {
         Ok(FlowPage { flows: matching.into_iter().take(limit).collect(), total })
     }
 
+    fn cut(&mut self, service: &str, backend: SocketAddr, _answer: Answer) -> Result<u64> {
+        let open = self.open_flows(service, backend);
+        for flow in self.0.flows.lock().unwrap().iter_mut().filter(|flow| is_open(flow, service, backend)) {
+            flow.state = FlowState::Closed;
+        }
+        Ok(open)
+    }
+
+    fn open_flows(&self, service: &str, backend: SocketAddr) -> u64 {
+        let flows = self.0.flows.lock().unwrap();
+        flows.iter().filter(|flow| is_open(flow, service, backend)).count() as u64
+    }
+
     /// The first backend of every service has carried one connection.
     fn backend_counters(&self) -> Result<Vec<BackendCounters>> {
         let traffic = Traffic { packets: 4, bytes: 400 };
@@ -106,6 +119,11 @@ impl PacketTables for MemoryTables {
         let warnings = vec!["eth0 has no native XDP".into()];
         Ok(DatapathStatus { interfaces: vec![interface], flows: fill, half_open: fill, reasons, warnings })
     }
+}
+
+fn is_open(flow: &Flow, service: &str, backend: SocketAddr) -> bool {
+    let finished = matches!(flow.state, FlowState::TimeWait | FlowState::Closed);
+    flow.service == service && flow.backend == backend && !finished
 }
 
 /// A front server with an address of each family and two ports to choose from.
