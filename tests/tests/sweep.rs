@@ -87,6 +87,7 @@ fn pair(number: u32, seen: [Seen; 2], idle: u64) -> [(Tuple, Flow); 2] {
 fn flows_that_are_over_go_in_pairs_and_the_others_stay() {
     const FIN: Seen = Seen::SYN.with(Seen::FIN);
     const RST: Seen = Seen::SYN.with(Seen::RST);
+    const CUT: Seen = Seen::SYN.with(Seen::CUT);
     let open = [Seen::SYN, Seen::SYN];
     // What both directions have seen, how long the flow has been quiet, and whether it is over.
     let cases = [
@@ -101,6 +102,8 @@ fn flows_that_are_over_go_in_pairs_and_the_others_stay() {
         ([RST, Seen::SYN], 70, false),
         ([RST, Seen::SYN], 250, true),
         ([Seen::SYN, RST], 250, true),
+        ([CUT, CUT], 70, false),
+        ([CUT, CUT], 250, true),
     ];
     let kernel = Kernel::new();
     let mut flows = kernel.flows();
