@@ -18,6 +18,7 @@ use crate::{
 mod backend;
 mod check;
 mod completions;
+mod deploy;
 mod detach;
 mod env;
 mod exit;
@@ -26,6 +27,7 @@ mod man;
 mod output;
 mod pins;
 mod policy;
+mod progress;
 mod run;
 mod service;
 mod status;
@@ -60,6 +62,7 @@ enum Command {
     Env(env::Env),
     #[command(subcommand)]
     Backend(backend::Backend),
+    Deploy(deploy::Deploy),
     Flows(flows::Flows),
     Check(check::Check),
     Detach(Detach),
@@ -78,6 +81,7 @@ impl Cli {
             Command::Service(verb) => wait(verb.execute(&client())),
             Command::Env(verb) => wait(verb.execute(&client())),
             Command::Backend(verb) => wait(verb.execute(&client())),
+            Command::Deploy(verb) => wait(verb.execute(&client())),
             Command::Flows(verb) => wait(verb.execute(&client())),
             Command::Check(verb) => verb.execute(),
             Command::Detach(verb) => wait(verb.execute(&socket, async |pins| daemon::detach(&Pins::at(pins)).await)),

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     config::Config,
     control::{self, ControlSocket},
-    lifecycle::{Desired, Engine, PacketTables, health},
+    lifecycle::{self, Desired, Engine, PacketTables, Stopper, health},
     store::Store,
 };
 
@@ -53,6 +53,8 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
 
     let upkeep = tokio::spawn(host.attend(engine.clone()));
     let probes = tokio::spawn(watch_health(engine.clone()));
+    let docker = config.docker.clone().unwrap_or_default().socket;
+    let conductor = tokio::spawn(lifecycle::conduct(engine.clone(), Stopper { docker }));
     while let Some(Signal::Reload) = signals.recv().await {
         config = reload::reload(options, config, &host, &engine).await;
     }
@@ -63,6 +65,7 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
     server.await.context("serve the control socket")?;
     probes.abort();
     upkeep.abort();
+    conductor.abort();
     if options.detach_on_exit {
         host.detach().await.context("detach the datapath")?;
     }

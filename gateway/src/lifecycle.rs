@@ -4,18 +4,23 @@
 //! [`Refusal`]. The [`Engine`] is the only one to change the packet tables and the state store, one change at a
 //! time, and each change is in force, persisted and published, or none of these.
 
+mod conductor;
 mod desired;
 mod engine;
 pub mod health;
 mod health_book;
 mod packet_tables;
 mod ports;
+mod processes;
 mod refusal;
 mod site;
+mod steps;
 
+pub use conductor::conduct;
 pub use desired::{Desired, Entry, Record, Write};
 pub use engine::{ChangeError, Engine};
 pub use health_book::{HealthBook, Observation};
 pub use packet_tables::{PacketTables, ResolvedService};
+pub use processes::{Stopper, identify};
 pub use refusal::{Kind, Refusal};
 pub use site::{HostAddresses, NoSnatPorts, Site};

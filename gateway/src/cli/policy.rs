@@ -14,10 +14,10 @@ pub struct PolicyOptions {
     /// Close a connection that is silent for so long (2h4m)
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     idle_timeout: Option<Duration>,
-    /// Time that open connections get when a deployment drains their backend (30s); a drain by hand has no deadline
+    /// Time that open connections get when their backend is drained (30s)
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     drain_timeout: Option<Duration>,
-    /// What happens to connections still open when a deployment's drain ends
+    /// What happens to connections still open when a drain ends
     #[arg(long, value_name = "ANSWER")]
     on_deadline: Option<Answer>,
     /// Answer to a new connection when there is no backend for it

@@ -6,13 +6,14 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, State},
     http::{Method, StatusCode, Uri},
-    routing::{get, patch},
+    routing::{get, patch, post},
 };
 
 use super::{ApiError, MAX_BODY};
 use crate::lifecycle::{ChangeError, Desired, Engine, PacketTables, Refusal};
 
 mod backends;
+mod deployments;
 mod flows;
 mod services;
 mod status;
@@ -37,6 +38,9 @@ pub(super) fn router<P: PacketTables>(engine: Arc<Engine<P>>) -> Router {
         .route("/v1/services/{name}", get(services::show::<P>).patch(services::set::<P>).delete(services::remove::<P>))
         .route("/v1/services/{name}/backends", get(backends::of_service::<P>).post(backends::add::<P>))
         .route("/v1/services/{name}/backends/{address}", patch(backends::set::<P>).delete(backends::remove::<P>))
+        .route("/v1/services/{name}/backends/{address}/drain", post(backends::drain::<P>))
+        .route("/v1/services/{name}/deployments", post(deployments::begin::<P>))
+        .route("/v1/services/{name}/deployment", get(deployments::show::<P>).delete(deployments::cancel::<P>))
         .route("/v1/backends", get(backends::list::<P>))
         .route("/v1/flows", get(flows::list::<P>))
         .fallback(unknown_path)

@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod backends;
+mod deployments;
 mod merge;
 mod records;
 mod services;

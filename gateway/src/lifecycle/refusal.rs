@@ -28,6 +28,16 @@ pub enum Refusal {
     OwnedByFile { service: String, action: &'static str },
     #[error("service `{service}`: {}", summary(.problems))]
     Invalid { service: String, problems: Vec<Problem> },
+    #[error("a deployment of service `{0}` is under way")]
+    DeploymentUnderWay(String),
+    #[error("a deployment of service `{0}` needs backends")]
+    EmptyDeployment(String),
+    #[error("service `{0}` has not been deployed yet")]
+    NeverDeployed(String),
+    #[error("no deployment of service `{0}` is under way")]
+    NoDeployment(String),
+    #[error("the deployment of service `{0}` has switched already")]
+    AlreadySwitched(String),
     #[error("no port can be chosen for service `{0}`: the configuration has no [public] ports")]
     NoPublicPorts(String),
     #[error("no port is free for service `{service}`: all of {ports} are taken")]
@@ -48,10 +58,16 @@ pub enum Kind {
 impl Refusal {
     pub fn kind(&self) -> Kind {
         match self {
-            Self::NoSuchService(_) | Self::NoSuchBackend { .. } => Kind::NotFound,
-            Self::NameTaken { .. } | Self::ListenTaken { .. } | Self::BackendExists { .. } => Kind::Conflict,
+            Self::NoSuchService(_) | Self::NoSuchBackend { .. } | Self::NeverDeployed(_) | Self::NoDeployment(_) => {
+                Kind::NotFound
+            }
+            Self::NameTaken { .. }
+            | Self::ListenTaken { .. }
+            | Self::BackendExists { .. }
+            | Self::DeploymentUnderWay(_)
+            | Self::AlreadySwitched(_) => Kind::Conflict,
             Self::OwnedByFile { .. } => Kind::OwnedByFile,
-            Self::NoPublicAddress { .. } | Self::Invalid { .. } => Kind::Invalid,
+            Self::NoPublicAddress { .. } | Self::Invalid { .. } | Self::EmptyDeployment(_) => Kind::Invalid,
             Self::NoPublicPorts(_) | Self::PortsExhausted { .. } => Kind::Limit,
         }
     }
@@ -81,6 +97,12 @@ impl Refusal {
                 [problem] => Some(problem.remedy.clone()),
                 _ => None,
             },
+            Self::DeploymentUnderWay(service) => {
+                Some(format!("`gateway service show {service}` shows how far it is; deploy again when it is done"))
+            }
+            Self::EmptyDeployment(_) => Some("name one or more with --backend".into()),
+            Self::NeverDeployed(_) | Self::NoDeployment(_) => None,
+            Self::AlreadySwitched(_) => Some("deploy the backends of before to go back to them".into()),
             Self::NoPublicPorts(_) => {
                 Some("set `ports = \"20000-29999\"` in the [public] section, or name the port with --listen".into())
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Algorithm, Answer, Health, Limits, Listen, NewBackend, Policy, duration};
+use super::{Algorithm, Answer, DeploymentOptions, Health, Limits, Listen, NewBackend, Policy, duration};
 
 /// A service to add.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +91,34 @@ pub struct BackendChange {
 pub enum WantedState {
     Active,
     Draining,
+}
+
+/// How to drain a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DrainOrder {
+    /// How long its open flows go on; absent: as the service has it.
+    #[serde(with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// Signal its process.
+    pub signal: bool,
+    /// Remove it from the service in the end.
+    pub remove: bool,
+}
+
+impl Default for DrainOrder {
+    fn default() -> Self {
+        Self { timeout: None, signal: true, remove: false }
+    }
+}
+
+/// Backends to put in the place of a service's present ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewDeployment {
+    pub backends: Vec<NewBackend>,
+    #[serde(flatten)]
+    pub options: DeploymentOptions,
 }
 
 #[cfg(test)]

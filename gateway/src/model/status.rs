@@ -98,6 +98,12 @@ pub struct BackendCounters {
     /// Connections given to it.
     pub connections: u64,
     pub open_flows: u64,
+    /// SYNs given to it.
+    pub attempts: u64,
+    /// Attempts that it answered by a reset.
+    pub refused: u64,
+    /// Attempts that it did not answer.
+    pub unanswered: u64,
     /// From clients to the backend.
     pub original: Traffic,
     /// From the backend to clients.

@@ -3,6 +3,7 @@
 mod api;
 mod cli;
 mod daemon;
+mod deployments;
 mod engine;
 mod health;
 mod hostile;

@@ -6,7 +6,7 @@ use std::{
     process::Command,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Instant,
 };
@@ -35,6 +35,9 @@ struct Memory {
     last_applied: Mutex<Option<Instant>>,
     fails_once: AtomicBool,
     flows: Mutex<Vec<Flow>>,
+    /// Changes to go until the one that crashes; 0: none does.
+    crashes_in: AtomicUsize,
+    has_crashed: AtomicBool,
 }
 
 impl MemoryTables {
@@ -60,6 +63,15 @@ impl MemoryTables {
         self.0.fails_once.store(true, Ordering::Relaxed);
     }
 
+    /// The change with this number from here on will crash half-way, as if the gateway were killed.
+    pub fn crash_at(&self, change: Option<usize>) {
+        self.0.crashes_in.store(change.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    pub fn has_crashed(&self) -> bool {
+        self.0.has_crashed.load(Ordering::Relaxed)
+    }
+
     /// The flow table from here on.
     pub fn set_flows(&self, flows: Vec<Flow>) {
         *self.0.flows.lock().unwrap() = flows;
@@ -76,6 +88,12 @@ impl PacketTables for MemoryTables {
         // A failing table is left half-written, as a real one may be.
         *self.0.services.lock().unwrap() = services.to_vec();
         *self.0.last_applied.lock().unwrap() = Some(Instant::now());
+        let crashes_in = self.0.crashes_in.load(Ordering::Relaxed);
+        self.0.crashes_in.store(crashes_in.saturating_sub(1), Ordering::Relaxed);
+        if crashes_in == 1 {
+            self.0.has_crashed.store(true, Ordering::Relaxed);
+            panic!("this is the crash that the test asked for");
+        }
         if self.0.fails_once.swap(false, Ordering::Relaxed) {
             bail!("no space left");
         }
@@ -107,7 +125,17 @@ impl PacketTables for MemoryTables {
         let traffic = Traffic { packets: 4, bytes: 400 };
         let row = |resolved: &Arc<ResolvedService>| {
             let (service, backend) = (resolved.service.name.clone(), resolved.service.backends.first()?.address);
-            Some(BackendCounters { service, backend, connections: 1, open_flows: 1, original: traffic, reply: traffic })
+            Some(BackendCounters {
+                service,
+                backend,
+                connections: 1,
+                open_flows: 1,
+                attempts: 1,
+                refused: 0,
+                unanswered: 0,
+                original: traffic,
+                reply: traffic,
+            })
         };
         Ok(self.0.services.lock().unwrap().iter().filter_map(row).collect())
     }

@@ -32,7 +32,7 @@ pub struct Add {
     #[arg(long)]
     auto_port: bool,
     /// A server that takes the connections (repeatable)
-    #[arg(long = "backend", value_name = "A:P[,weight=N]", value_parser = spec::parse)]
+    #[arg(long = "backend", value_name = spec::FORM, value_parser = spec::parse)]
     backends: Vec<NewBackend>,
     #[command(flatten)]
     policy: PolicyOptions,

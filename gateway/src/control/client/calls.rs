@@ -10,8 +10,8 @@ use super::{Client, ClientError};
 use crate::{
     control::views::{BackendQuery, BackendView, FlowQuery, ServiceView, StatusView},
     model::{
-        NewBackend,
-        change::{BackendChange, NewService, ServiceChange},
+        Deployment, NewBackend,
+        change::{BackendChange, DrainOrder, NewDeployment, NewService, ServiceChange},
         flow::FlowPage,
     },
 };
@@ -56,6 +56,23 @@ impl Client {
         change: &BackendChange,
     ) -> Result<BackendView, ClientError> {
         self.send(Method::PATCH, &backend_path(service, address), change).await
+    }
+
+    pub async fn drain_backend(
+        &self,
+        service: &str,
+        address: SocketAddr,
+        order: &DrainOrder,
+    ) -> Result<BackendView, ClientError> {
+        self.send(Method::POST, &format!("{}/drain", backend_path(service, address)), order).await
+    }
+
+    pub async fn deploy(&self, service: &str, new: &NewDeployment) -> Result<Deployment, ClientError> {
+        self.send(Method::POST, &format!("{}/deployments", service_path(service)), new).await
+    }
+
+    pub async fn cancel_deployment(&self, service: &str) -> Result<(), ClientError> {
+        self.delete(&format!("{}/deployment", service_path(service))).await
     }
 
     pub async fn remove_backend(&self, service: &str, address: SocketAddr) -> Result<(), ClientError> {

@@ -7,12 +7,15 @@ use axum::{Json, extract::State, http::StatusCode};
 use super::{Shared, services::in_force};
 use crate::{
     control::{
-        ApiError,
+        ApiError, ErrorKind,
         extract::{Arguments, Body, Segments},
         views::{BackendQuery, BackendView, ServiceView},
     },
-    lifecycle::{Desired, PacketTables, Refusal},
-    model::{BackendState, NewBackend, change::BackendChange},
+    lifecycle::{self, Desired, PacketTables, Refusal},
+    model::{
+        BackendState, NewBackend,
+        change::{BackendChange, DrainOrder},
+    },
 };
 
 pub async fn list<P: PacketTables>(
@@ -36,8 +39,9 @@ pub async fn of_service<P: PacketTables>(
 pub async fn add<P: PacketTables>(
     State(gateway): Shared<P>,
     Segments(name): Segments<String>,
-    Body(backend): Body<NewBackend>,
+    Body(mut backend): Body<NewBackend>,
 ) -> Result<(StatusCode, Json<BackendView>), ApiError> {
+    identify(&mut backend)?;
     let (service, address) = (name.clone(), backend.address);
     let desired = gateway.change(move |desired| desired.add_backend(&service, backend)).await?;
     log::info!("service {name}: backend {address} added");
@@ -60,6 +64,17 @@ pub async fn set<P: PacketTables>(
     Ok(Json(backend))
 }
 
+pub async fn drain<P: PacketTables>(
+    State(gateway): Shared<P>,
+    Segments((name, address)): Segments<(String, SocketAddr)>,
+    Body(order): Body<DrainOrder>,
+) -> Result<Json<BackendView>, ApiError> {
+    let (service, now) = (name.clone(), SystemTime::now());
+    let desired = gateway.change(move |desired| desired.drain_backend(&service, address, &order, now)).await?;
+    log::info!("service {name}: backend {address} draining");
+    backend_in_force(&desired, &name, address).map(Json)
+}
+
 pub async fn remove<P: PacketTables>(
     State(gateway): Shared<P>,
     Segments((name, address)): Segments<(String, SocketAddr)>,
@@ -68,6 +83,16 @@ pub async fn remove<P: PacketTables>(
     gateway.change(move |desired| desired.remove_backend(&service, address)).await?;
     log::info!("service {name}: backend {address} removed");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Makes sure that the process of a new backend is known for good.
+pub(super) fn identify(backend: &mut NewBackend) -> Result<(), ApiError> {
+    let Some(process) = &mut backend.process else { return Ok(()) };
+    lifecycle::identify(process).map_err(|error| ApiError {
+        error: format!("backend {}: {error:#}", backend.address),
+        remedy: Some("name the process that serves it on this host".into()),
+        kind: ErrorKind::Invalid,
+    })
 }
 
 fn backend_in_force(desired: &Desired, name: &str, address: SocketAddr) -> Result<BackendView, ApiError> {
