@@ -3,13 +3,16 @@
 //! Names are unique, no two services listen on the same address, and every service satisfies
 //! [`config::rules`](crate::config::rules). The file's services are the file's: at run time their backends can be
 //! drained and re-weighed, nothing else, and that holds until the file describes the service differently.
-//! Cloning is cheap: services are shared between one state and the next.
+//! The next state shares all that does not change with the one before, so it costs the same however many services
+//! there are.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    net::SocketAddr,
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
 };
+
+use imbl::{OrdMap, OrdSet};
 
 use super::{Refusal, ResolvedService, Site};
 use crate::{
@@ -31,9 +34,11 @@ pub use records::{Record, Write};
 #[derive(Clone, Debug)]
 pub struct Desired {
     site: Arc<Site>,
-    services: BTreeMap<Arc<str>, Arc<Entry>>,
-    /// The holder of every address that is listened on.
-    listeners: HashMap<SocketAddr, Arc<str>>,
+    services: OrdMap<Arc<str>, Arc<Entry>>,
+    /// The holder of every address that is listened on, by port.
+    listeners: OrdMap<u16, OrdMap<IpAddr, Arc<str>>>,
+    /// The ports of `[public] ports` that nobody listens on.
+    free_ports: OrdSet<u16>,
 }
 
 /// A service and where it comes from.
@@ -64,7 +69,9 @@ impl Entry {
 impl Desired {
     /// A state without services.
     pub fn new(site: Site) -> Self {
-        Self { site: Arc::new(site), services: BTreeMap::new(), listeners: HashMap::new() }
+        let ports = site.public_ports.into_iter().flat_map(|ports| ports.first()..=ports.last());
+        let free_ports = ports.filter(|port| site.gives_out(*port)).collect();
+        Self { site: Arc::new(site), services: OrdMap::new(), listeners: OrdMap::new(), free_ports }
     }
 
     pub fn site(&self) -> &Site {
@@ -85,9 +92,9 @@ impl Desired {
         self.services.get(name).map(|entry| &**entry).ok_or_else(|| Refusal::NoSuchService(name.to_owned()))
     }
 
-    /// The addresses that services listen on.
-    pub fn listening(&self) -> impl Iterator<Item = &SocketAddr> {
-        self.listeners.keys()
+    /// The ports of `[public] ports` that nobody listens on.
+    pub(super) fn free_ports(&self) -> &OrdSet<u16> {
+        &self.free_ports
     }
 
     /// This state with one more service.
@@ -118,7 +125,10 @@ impl Desired {
     ) -> Result<(), Refusal> {
         let listen = self.checked(&service)?;
         let name: Arc<str> = service.name.as_str().into();
-        self.listeners.extend(listen.iter().map(|address| (*address, name.clone())));
+        for address in &listen {
+            self.listeners.entry(address.port()).or_default().insert(address.ip(), name.clone());
+            self.free_ports.remove(&address.port());
+        }
         let resolved = Arc::new(ResolvedService { service, listen, down: BTreeSet::new() });
         self.services.insert(name, Arc::new(Entry { resolved, declared, deployment }));
         Ok(())
@@ -127,7 +137,16 @@ impl Desired {
     fn take_out(&mut self, name: &str) {
         let Some(entry) = self.services.remove(name) else { return };
         for address in &entry.resolved.listen {
-            self.listeners.remove(address);
+            let port = address.port();
+            if let Some(holders) = self.listeners.get_mut(&port) {
+                holders.remove(&address.ip());
+                if holders.is_empty() {
+                    self.listeners.remove(&port);
+                    if self.site.gives_out(port) {
+                        self.free_ports.insert(port);
+                    }
+                }
+            }
         }
     }
 
@@ -158,7 +177,8 @@ impl Desired {
             return Err(Refusal::NoPublicAddress { service: service.name.clone(), listen: *listen });
         }
         for address in &addresses {
-            if let Some(holder) = self.listeners.get(address) {
+            let holders = self.listeners.get(&address.port());
+            if let Some(holder) = holders.and_then(|holders| holders.get(&address.ip())) {
                 return Err(Refusal::ListenTaken {
                     service: service.name.clone(),
                     listen: *address,

@@ -1,7 +1,5 @@
 //! A port for a service that asks for one.
 
-use std::collections::HashSet;
-
 use super::{Desired, Refusal};
 use crate::model::Listen;
 
@@ -10,12 +8,8 @@ impl Desired {
     ///
     /// The choice becomes part of the service, so it is kept for good.
     pub(super) fn free_port(&self, service: &str) -> Result<Listen, Refusal> {
-        let site = self.site();
-        let ports = site.public_ports.ok_or_else(|| Refusal::NoPublicPorts(service.to_owned()))?;
-        let taken: HashSet<u16> = self.listening().map(|address| address.port()).collect();
-        (ports.first()..=ports.last())
-            .find(|port| !taken.contains(port) && !site.snat_ports.contains(*port))
-            .map(Listen::EveryAddress)
-            .ok_or_else(|| Refusal::PortsExhausted { service: service.to_owned(), ports })
+        let ports = self.site().public_ports.ok_or_else(|| Refusal::NoPublicPorts(service.to_owned()))?;
+        let lowest = self.free_ports().get_min().copied();
+        lowest.map(Listen::EveryAddress).ok_or_else(|| Refusal::PortsExhausted { service: service.to_owned(), ports })
     }
 }

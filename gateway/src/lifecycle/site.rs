@@ -59,6 +59,11 @@ impl Site {
             defaults: config.defaults.clone(),
         })
     }
+
+    /// Whether a service that asks for a port can be given this one, if it is free.
+    pub(super) fn gives_out(&self, port: u16) -> bool {
+        self.public_ports.is_some_and(|ports| ports.contains(port)) && !self.snat_ports.contains(port)
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod deployments;
 mod engine;
 mod health;
 mod hostile;
+mod ports;
 mod socket;
 mod support;
 mod usage;

@@ -210,11 +210,16 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start() -> Self {
+        Self::start_at(site())
+    }
+
+    /// The same on another front server.
+    pub fn start_at(site: Site) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("gateway.sock");
         let tables = MemoryTables::default();
         let store = Store::open(folder.path()).unwrap();
-        let desired = Desired::merged(site(), vec![service("file", ":80")], store.load().unwrap()).unwrap();
+        let desired = Desired::merged(site, vec![service("file", ":80")], store.load().unwrap()).unwrap();
         let engine = Engine::start(desired, store, tables.clone()).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let bound = runtime.block_on(ControlSocket::bind(&socket)).unwrap();

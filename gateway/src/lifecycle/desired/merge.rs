@@ -39,8 +39,8 @@ impl Desired {
     pub fn reloaded(&self, site: Site, file: Vec<Service>) -> Result<Self, Refusal> {
         let stored = self.entries().filter_map(super::Entry::record).collect();
         let mut next = Self::merged(site, file, stored)?;
-        for (name, entry) in &mut next.services {
-            if let Some(before) = self.services.get(name).filter(|before| *before == entry) {
+        for (name, before) in &self.services {
+            if let Some(entry) = next.services.get_mut(name).filter(|entry| *entry == before) {
                 *entry = Arc::clone(before);
             }
         }

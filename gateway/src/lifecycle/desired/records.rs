@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use imbl::ordmap::DiffItem;
 use serde::{Deserialize, Serialize};
 
 use super::{Desired, Entry};
@@ -52,17 +53,15 @@ impl Entry {
 impl Desired {
     /// The writes that bring a store of `before` to this state.
     pub fn writes_since(&self, before: &Self) -> Vec<Write> {
-        let gone = before.services.keys().filter(|name| !self.services.contains_key(*name));
-        let mut writes: Vec<Write> = gone.map(|name| Write::Delete(name.to_string())).collect();
-        for (name, entry) in &self.services {
-            if before.services.get(name).is_some_and(|before| Arc::ptr_eq(before, entry)) {
-                continue;
+        let write = |difference: DiffItem<'_, '_, Arc<str>, Arc<Entry>>| match difference {
+            DiffItem::Remove(name, _) => Some(Write::Delete(name.to_string())),
+            DiffItem::Update { old: (_, old), new: (_, new) } if Arc::ptr_eq(old, new) => None,
+            DiffItem::Add(name, entry) | DiffItem::Update { new: (name, entry), .. } => {
+                let put = entry.record().map(|record| Write::Put(Box::new(record)));
+                Some(put.unwrap_or_else(|| Write::Delete(name.to_string())))
             }
-            writes.push(
-                entry.record().map_or_else(|| Write::Delete(name.to_string()), |record| Write::Put(Box::new(record))),
-            );
-        }
-        writes
+        };
+        before.services.diff(&self.services).filter_map(write).collect()
     }
 
     /// The writes that bring a store with these records to this state.

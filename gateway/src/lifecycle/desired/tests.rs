@@ -220,3 +220,18 @@ fn ten_thousand_services_are_merged_and_changed_quickly() {
     assert!(merged.as_secs() < 10 && changed.as_millis() < 500, "merged in {merged:?}, changed in {changed:?}");
     println!("merged in {merged:?}, changed in {changed:?}");
 }
+
+#[test]
+fn ten_thousand_ports_are_given_out_each_once() {
+    let site = Site { public_ports: Some("20000-29999".parse().unwrap()), ..site() };
+    let mut desired = Desired::new(site);
+    for number in 0..10_000 {
+        desired = desired.add_service(auto_port(&format!("s{number}"))).unwrap();
+    }
+    let ports: std::collections::BTreeSet<u16> =
+        desired.entries().flat_map(|entry| &entry.resolved.listen).map(SocketAddr::port).collect();
+    assert_eq!((ports.len(), ports.first(), ports.last()), (10_000, Some(&20_000), Some(&29_999)));
+    assert_eq!(refused(desired.add_service(auto_port("late"))).0, Kind::Limit);
+    let freed = desired.remove_service("s77").unwrap().add_service(auto_port("late")).unwrap();
+    assert_eq!(freed.entry("late").unwrap().resolved.listen[0].port(), 20_077);
+}
