@@ -72,11 +72,13 @@ impl<P: PacketTables> Conductor<P> {
     /// Whether all that was due could be done.
     fn take_due_steps(self: &Arc<Self>, runtime: &tokio::runtime::Handle) -> bool {
         let mut all_done = true;
+        // Before the state: who is not in here any more has his outcome in the state.
+        let signalling = lock(&self.signalling).clone();
         let (desired, health) = (self.engine.desired(), self.engine.health());
         let evidence = Evidence {
             health: &health,
             open_flows: &|service, backend| self.open_flows(service, backend),
-            signalling: &|service, backend| lock(&self.signalling).contains(&(service.to_owned(), backend)),
+            signalling: &|service, backend| signalling.contains(&(service.to_owned(), backend)),
             fared: &|service, deployment| self.fared(service, deployment),
         };
         for (service, step) in steps::due(&desired, &evidence, SystemTime::now()) {
