@@ -10,12 +10,14 @@ mod flow;
 mod pod;
 mod service;
 mod settings;
+mod syn;
 mod tuple;
 
 pub use counters::{BackendCounters, Traffic};
 pub use flow::{Direction, Egress, Flow, Hop, Scratch, Seen};
 pub use service::{Algorithm, Answer, Backend, Link, MAX_WEIGHT, Service, ServiceKey, Slot};
-pub use settings::{MAX_SNAT, Settings, TICK_SHIFT, ticks_from_secs};
+pub use settings::{MAX_SNAT, Settings, TICK_SHIFT, ticks_from_millis, ticks_from_secs};
+pub use syn::{MAX_TRIED, Syn, TCP_HEADER_WORDS};
 pub use tuple::{Address, Family, Port, Tuple};
 
 /// Version of all layouts in this module; pinned maps of another version are never adopted.
@@ -37,6 +39,7 @@ const _: () = {
     assert!(48 + size_of::<Tuple>() + size_of::<Flow>() == 3 * 64);
     assert!(offset_of!(Flow, hop) == 40);
     assert!(offset_of!(Flow, bytes) == 64);
-    assert!(size_of::<BackendCounters>() == 40);
+    assert!(size_of::<BackendCounters>() == 64);
+    assert!(size_of::<Syn>() == 128);
     assert!(size_of::<Settings>() == 32);
 };

@@ -5,7 +5,9 @@
 
 mod answer;
 mod checksum;
+mod compose;
 pub mod cut;
+mod fail_over;
 mod flow;
 mod frame;
 mod handshake;
@@ -28,7 +30,7 @@ pub use select::{hash_address, hash_tuple};
 pub use tables::{FlowTable, InsertError, Tables};
 pub use tcp::{Flags, State, state};
 
-use crate::abi::ServiceKey;
+use crate::abi::{Direction, ServiceKey};
 use parse::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP};
 
 /// Decides what becomes of the packet in `frame`, and makes it so. `ip` is work space for the headers.
@@ -51,7 +53,7 @@ fn decide<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network) -> R
                 Some(flow) if !flow::reopens(tables, &segment, flow) => {
                     flow::established(frame, tables, &segment, flow)
                 }
-                _ => new_to_table(frame, tables, &segment),
+                _ => new_to_table(frame, tables, ip),
             }
         }
         PROTOCOL_ICMP | PROTOCOL_ICMPV6 => icmp::error(frame, tables, ip),
@@ -61,18 +63,42 @@ fn decide<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network) -> R
 
 /// A segment of no established flow: of a handshake, the first one for a service, or none of the gateway's business.
 #[inline(always)]
-fn new_to_table<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment) -> Result<Verdict, Reason> {
-    if let Some(entry) = tables.half_open().get(segment.tuple())
-        && let Some(verdict) = handshake::half_open(frame, tables, segment, entry)?
+fn new_to_table<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network) -> Result<Verdict, Reason> {
+    let segment = parse::segment(frame, ip)?;
+    let mut known = tables.half_open().get(segment.tuple());
+    tables.scratch().ok_or(Reason::RewriteFailed)?.failed_over = 0;
+    if let Some(entry) = &mut known
+        && let Some(verdict) = handshake::half_open(frame, tables, &segment, entry)?
     {
         return Ok(verdict);
     }
+    if tables.scratch().is_some_and(|scratch| scratch.failed_over == 0) {
+        let backend = admit(frame, tables, &segment)?;
+        tables.scratch().ok_or(Reason::RewriteFailed)?.backend = backend;
+    }
+    // The SYN that is to go there: this packet, or the one that it refuses.
+    let refusal = known.filter(|entry| entry.direction == Direction::Reply);
+    if let Some(reply) = &refusal {
+        ip.tuple = reply.to.reversed();
+    }
+    open::prepare(frame, tables, &ip.tuple)?;
+    if let Some(reply) = refusal {
+        fail_over::restore(frame, tables, ip)?;
+        fail_over::record_refusal(tables, reply);
+    }
+    open::open(tables, &ip.tuple)?;
+    let segment = parse::segment(frame, ip)?;
+    let entry = tables.half_open().get(segment.tuple()).ok_or(Reason::OpenRace)?;
+    handshake::begin(frame, tables, &segment, entry)
+}
+
+/// The backend, by its index, for a segment of no flow, if it is a SYN for a service; otherwise the reason why not.
+#[inline(always)]
+fn admit<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment) -> Result<u32, Reason> {
     let key = ServiceKey::new(segment.tuple().dst, segment.tuple().dst_port);
     let service = tables.service(&key).ok_or(Reason::NoService)?;
     if segment.flags.opens() {
-        open::open(frame, tables, segment, service)?;
-        let entry = tables.half_open().get(segment.tuple()).ok_or(Reason::OpenRace)?;
-        return handshake::half_open(frame, tables, segment, entry)?.ok_or(Reason::OpenRace);
+        return open::choose(frame, tables, segment, service);
     }
     Err(answer::refuse(frame, segment, service.unknown_flow, Reason::UnknownFlowReset, Reason::UnknownFlow))
 }

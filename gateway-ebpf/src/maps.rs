@@ -7,7 +7,8 @@ use aya_ebpf::{
 };
 use gateway_common::{
     abi::{
-        Address, Backend, BackendCounters, Flow, Link, MAX_SNAT, Scratch, Service, ServiceKey, Settings, Slot, Tuple,
+        Address, Backend, BackendCounters, Flow, Link, MAX_SNAT, Scratch, Service, ServiceKey, Settings, Slot, Syn,
+        Tuple,
     },
     nat::{Network, Reason},
 };
@@ -29,6 +30,13 @@ pub static FLOWS: HashMap<Tuple, Flow> = HashMap::with_max_entries(1 << 21, BPF_
 /// Half-open flows, an entry for each direction. A SYN flood pushes out only others of its kind.
 #[map]
 pub static HALF_OPEN: LruHashMap<Tuple, Flow> = LruHashMap::with_max_entries(1 << 17, 0);
+
+/// Number of places in [`SYNS`], a power of two: a place holds for 0.1 s in a flood of 100,000 SYNs a second.
+pub const SYNS_LEN: u32 = 1 << 14;
+
+/// SYNs by the hash of their tuples.
+#[map]
+pub static SYNS: Array<Syn> = Array::with_max_entries(SYNS_LEN, 0);
 
 /// Listen addresses. Not preallocated, so that an update swaps the whole value under RCU.
 #[map]

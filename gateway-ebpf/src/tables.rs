@@ -8,12 +8,14 @@ use aya_ebpf::{
     maps::{HashMap, LruHashMap},
 };
 use gateway_common::{
-    abi::{Address, Backend, BackendCounters, Flow, Scratch, Service, ServiceKey, Settings, Slot, TICK_SHIFT, Tuple},
+    abi::{
+        Address, Backend, BackendCounters, Flow, Scratch, Service, ServiceKey, Settings, Slot, Syn, TICK_SHIFT, Tuple,
+    },
     nat::{FlowTable, InsertError, Network, Tables},
 };
 
 use crate::maps::{
-    BACKENDS, COUNTERS, FLOWS, HALF_OPEN, HEADERS, OPEN_FLOWS, SCRATCH, SERVICES, SETTINGS, SLOTS, SNAT,
+    BACKENDS, COUNTERS, FLOWS, HALF_OPEN, HEADERS, OPEN_FLOWS, SCRATCH, SERVICES, SETTINGS, SLOTS, SNAT, SYNS, SYNS_LEN,
 };
 
 const EEXIST: i32 = 17;
@@ -146,5 +148,12 @@ impl Tables for KernelTables {
         let counters = COUNTERS.get_ptr_mut(backend)?;
         // SAFETY: a per-CPU value, and a program does not interrupt another on its CPU.
         Some(unsafe { &mut *counters })
+    }
+
+    #[inline(always)]
+    fn syn(&self, hash: u32) -> Option<&mut Syn> {
+        let syn = SYNS.get_ptr_mut(hash & (SYNS_LEN - 1))?;
+        // SAFETY: map memory. Where CPUs race for a place, its tuple or its checksum shows it.
+        Some(unsafe { &mut *syn })
     }
 }

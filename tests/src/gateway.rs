@@ -64,6 +64,16 @@ impl<'lab> Gateway<'lab> {
         self.cli(&[arguments, &["--json"]].concat()).success().json()
     }
 
+    /// Packets that had an outcome, by the name of its reason.
+    #[track_caller]
+    pub fn packets(&self, reason: &str) -> u64 {
+        let status = self.json(&["status"]);
+        let reasons = status["reasons"].as_array().expect("status lists reasons");
+        let found = reasons.iter().find(|count| count["reason"] == reason);
+        let count = found.and_then(|count| count["packets"].as_u64());
+        count.unwrap_or_else(|| panic!("no reason {reason} in {status}"))
+    }
+
     /// What the daemon has logged.
     pub fn log(&self) -> String {
         self.process.stderr()

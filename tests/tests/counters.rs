@@ -18,15 +18,6 @@ fn number(value: &Value, pointer: &str) -> u64 {
     value.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("no number at {pointer} in {value}"))
 }
 
-/// Packets that had an outcome.
-#[track_caller]
-fn packets(gateway: &Gateway, reason: &str) -> u64 {
-    let status = gateway.json(&["status"]);
-    let reasons = status["reasons"].as_array().expect("status lists reasons");
-    let found = reasons.iter().find(|count| count["reason"] == reason);
-    number(found.unwrap_or_else(|| panic!("no reason {reason} in {status}")), "/packets")
-}
-
 #[test]
 fn backends_count_their_connections_and_bytes() {
     for (mode, family) in cases() {
@@ -94,9 +85,9 @@ fn outcomes_of_packets_are_counted_by_reason() {
         }
         let refused = client::connect(&lab.client, lab.front.at(Family::V4, PORT + 1));
         assert!(refused.is_err());
-        assert_eq!(packets(&gateway, "opened"), 2, "{mode:?}");
-        assert!(packets(&gateway, "forwarded") > 20, "{mode:?}");
-        assert!(packets(&gateway, "no_service") > 0, "{mode:?}");
+        assert_eq!(gateway.packets("opened"), 2, "{mode:?}");
+        assert!(gateway.packets("forwarded") > 20, "{mode:?}");
+        assert!(gateway.packets("no_service") > 0, "{mode:?}");
         let attached = gateway.json(&["status"])["interfaces"].clone();
         for interface in attached.as_array().expect("a list of interfaces") {
             assert_eq!(interface["mode"], mode.name(), "{attached}");

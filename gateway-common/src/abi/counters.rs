@@ -16,4 +16,10 @@ pub struct BackendCounters {
     pub traffic: [Traffic; 2],
     /// Connections whose handshake completed.
     pub connections: u64,
+    /// SYNs given to it, repetitions included; neither what is a duplicate nor what comes after its answer.
+    pub attempts: u64,
+    /// Attempts that it has answered by a reset.
+    pub refused: u64,
+    /// Attempts that it had not answered when the client sent its SYN again.
+    pub unanswered: u64,
 }

@@ -1,6 +1,6 @@
 //! The value of the flow tables: how one direction of a flow is translated and what has passed.
 
-use super::Tuple;
+use super::{MAX_TRIED, Tuple};
 use crate::nat::headers::Mac;
 
 /// One direction of a flow, keyed by the [`Tuple`] its packets arrive with.
@@ -45,6 +45,12 @@ pub struct Scratch {
     pub reply: Flow,
     /// The tuple that replies arrive with: the key of `reply`, and `original.to` reversed.
     pub reply_tuple: Tuple,
+    /// Index of the backend that gets it.
+    pub backend: u32,
+    /// 1: another backend has had its SYN before.
+    pub failed_over: u32,
+    /// Indices of the backends that have had it, 0 where there is none.
+    pub tried: [u32; MAX_TRIED],
 }
 
 impl Flow {

@@ -2,7 +2,7 @@
 
 use aya::Pod;
 
-use super::{Address, Backend, BackendCounters, Flow, Link, Service, ServiceKey, Settings, Slot, Tuple};
+use super::{Address, Backend, BackendCounters, Flow, Link, Service, ServiceKey, Settings, Slot, Syn, Tuple};
 
 macro_rules! pod {
     ($($layout:ty),+ $(,)?) => {
@@ -12,4 +12,4 @@ macro_rules! pod {
     };
 }
 
-pod!(Address, Backend, BackendCounters, Flow, Link, Service, ServiceKey, Settings, Slot, Tuple);
+pod!(Address, Backend, BackendCounters, Flow, Link, Service, ServiceKey, Settings, Slot, Syn, Tuple);

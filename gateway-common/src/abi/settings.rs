@@ -32,6 +32,11 @@ pub struct Settings {
 
 /// Whole ticks in `secs` seconds, rounded up.
 pub const fn ticks_from_secs(secs: u64) -> u32 {
-    let ticks = (secs * 1_000_000_000).div_ceil(1 << TICK_SHIFT);
+    ticks_from_millis(secs * 1_000)
+}
+
+/// Whole ticks in `millis` milliseconds, rounded up.
+pub const fn ticks_from_millis(millis: u64) -> u32 {
+    let ticks = (millis * 1_000_000).div_ceil(1 << TICK_SHIFT);
     if ticks > u32::MAX as u64 { u32::MAX } else { ticks as u32 }
 }

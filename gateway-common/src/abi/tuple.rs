@@ -101,6 +101,9 @@ pub struct Tuple {
 }
 
 impl Tuple {
+    /// Nobody's.
+    pub const EMPTY: Self = Self::new(Address::UNSPECIFIED, Address::UNSPECIFIED, [0; 2], [0; 2]);
+
     #[inline(always)]
     pub const fn new(src: Address, dst: Address, src_port: Port, dst_port: Port) -> Self {
         Self { src, dst, src_port, dst_port, padding: [0; 4] }
@@ -110,6 +113,15 @@ impl Tuple {
     #[inline(always)]
     pub const fn reversed(&self) -> Self {
         Self::new(self.dst, self.src, self.dst_port, self.src_port)
+    }
+
+    /// Equality by words, as that of addresses.
+    #[inline(always)]
+    pub const fn equals(&self, other: &Self) -> bool {
+        self.src.equals(&other.src)
+            && self.dst.equals(&other.dst)
+            && u16::from_ne_bytes(self.src_port) == u16::from_ne_bytes(other.src_port)
+            && u16::from_ne_bytes(self.dst_port) == u16::from_ne_bytes(other.dst_port)
     }
 
     /// Whether packets with this tuple answer those with `other`.

@@ -53,7 +53,16 @@ pub fn check(tables: &HostTables) -> Result<(), String> {
             check_pair(half_open, tuple, flow).map_err(|problem| format!("half-open {tuple:?} {problem}: {flow:?}"))?;
         }
     }
+    if tables.half_open.forgotten() == 0 {
+        check_attempts(&snapshot.totals)?;
+    }
     check_counts(&snapshot)
+}
+
+/// No attempt ends in two ways.
+fn check_attempts(totals: &[BackendCounters]) -> Result<(), String> {
+    let wrong = totals.iter().find(|total| total.attempts < total.refused + total.unanswered);
+    wrong.map_or(Ok(()), |total| Err(format!("more attempts have ended than there were: {total:?}")))
 }
 
 fn check_pair(entries: &BTreeMap<Tuple, Flow>, tuple: &Tuple, flow: &Flow) -> Result<(), &'static str> {

@@ -9,8 +9,8 @@ use std::{
 use super::{HostFlows, HostFrame, Local, WhenFull};
 use crate::{
     abi::{
-        Address, Algorithm, Answer, Backend, BackendCounters, Direction, Egress, Family, Flow, Hop, MAX_SNAT, Scratch,
-        Seen, Service, ServiceKey, Settings, Slot, Tuple,
+        Address, Algorithm, Answer, Backend, BackendCounters, Direction, Egress, Family, Flow, Hop, MAX_SNAT,
+        MAX_TRIED, Scratch, Seen, Service, ServiceKey, Settings, Slot, Syn, Tuple,
     },
     nat::{FlowTable, Network, State, Tables, Verdict, cut, headers::Mac, process, state},
 };
@@ -21,6 +21,8 @@ const SLOTS_PER_SERVICE: u32 = 1021;
 const MAX_BACKENDS: usize = 256;
 const HALF_OPEN_CAPACITY: usize = 1 << 12;
 const FLOW_CAPACITY: u32 = 1 << 12;
+/// Places where SYNs are remembered: few, so that they are overwritten.
+const SYNS: u32 = 1 << 8;
 
 /// What a service does besides listening.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +51,7 @@ pub struct HostTables {
     snat: [Address; 2 * MAX_SNAT as usize],
     open_flows: Vec<Cell<i64>>,
     counters: Vec<UnsafeCell<BackendCounters>>,
+    syns: Vec<UnsafeCell<Syn>>,
     scratch: UnsafeCell<Scratch>,
     headers: RefCell<Network>,
     random: RefCell<fastrand::Rng>,
@@ -70,7 +73,15 @@ impl HostTables {
             snat: [Address::UNSPECIFIED; 2 * MAX_SNAT as usize],
             open_flows: vec![Cell::new(0); MAX_BACKENDS],
             counters: (0..MAX_BACKENDS).map(|_| UnsafeCell::default()).collect(),
-            scratch: UnsafeCell::new(Scratch { original: NO_FLOW, reply: NO_FLOW, reply_tuple: NO_FLOW.to }),
+            syns: (0..SYNS).map(|_| UnsafeCell::new(Syn::EMPTY)).collect(),
+            scratch: UnsafeCell::new(Scratch {
+                original: NO_FLOW,
+                reply: NO_FLOW,
+                reply_tuple: NO_FLOW.to,
+                backend: 0,
+                failed_over: 0,
+                tried: [0; MAX_TRIED],
+            }),
             headers: RefCell::new(Network::EMPTY),
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
         }
@@ -167,6 +178,11 @@ impl HostTables {
         unsafe { *self.counters[backend as usize].get() }
     }
 
+    /// Loses the SYNs that are remembered, as when others overwrite them.
+    pub fn forget_syns(&mut self) {
+        self.syns.iter_mut().for_each(|syn| *syn.get_mut() = Syn::EMPTY);
+    }
+
     /// Ends the lives of removed flows.
     pub fn reclaim(&mut self) {
         self.flows.reclaim();
@@ -189,7 +205,7 @@ impl HostTables {
 
 /// What the scratch room holds at first.
 const NO_FLOW: Flow = Flow {
-    to: Tuple::new(Address::UNSPECIFIED, Address::UNSPECIFIED, [0; 2], [0; 2]),
+    to: Tuple::EMPTY,
     hop: Hop { generation: 0, ifindex: 0, dst_mac: Mac([0; 6]), src_mac: Mac([0; 6]), egress: Egress(0), mtu: 0 },
     bytes: 0,
     packets: 0,
@@ -270,5 +286,11 @@ impl Tables for HostTables {
         let counters = self.counters.get(backend as usize)?;
         // SAFETY: the core uses one reference to a backend's counters at a time, and the tables are not `Sync`.
         Some(unsafe { &mut *counters.get() })
+    }
+
+    fn syn(&self, hash: u32) -> Option<&mut Syn> {
+        let place = &self.syns[(hash % SYNS) as usize];
+        // SAFETY: the core uses one reference to a remembered SYN at a time, and the tables are not `Sync`.
+        Some(unsafe { &mut *place.get() })
     }
 }

@@ -6,7 +6,7 @@
 mod decode;
 mod judge;
 
-use std::net::SocketAddr;
+use std::{collections::HashMap, net::SocketAddr};
 
 use super::{HostFrame, HostTables, Local, Message, Packet, Routes, ServiceOptions, Snapshot, Stack, Wire, check};
 use crate::{
@@ -75,6 +75,8 @@ pub struct Traffic {
     pub tables: HostTables,
     routes: Routes,
     backends: Vec<Vec<u32>>,
+    /// The last SYN of each client that was forwarded, where it is known.
+    syns: HashMap<Tuple, Packet>,
     /// Segments that were forwarded.
     forwarded: u64,
     outcomes: [bool; Reason::COUNT],
@@ -95,7 +97,14 @@ impl Traffic {
             tables.add_service(socket(LISTENS[1]), silent, &[backend("10.0.1.1:80"), backend("10.0.1.3:80")]),
             tables.add_service(socket(LISTENS[2]), reset, &[backend("[fd00:1::1]:80")]),
         ];
-        Self { tables, routes: routes(1, 1500), backends, forwarded: 0, outcomes: [false; Reason::COUNT] }
+        Self {
+            tables,
+            routes: routes(1, 1500),
+            backends,
+            syns: HashMap::new(),
+            forwarded: 0,
+            outcomes: [false; Reason::COUNT],
+        }
     }
 
     /// Makes `step` happen; an error says which guarantee it broke.
@@ -233,13 +242,18 @@ impl Traffic {
                 Err("changed tables for a packet it passed".to_owned())
             }
             Action::Pass | Action::Drop => Ok(()),
+            Action::Forward if verdict.reason == Reason::FailedOver && !is_syn(bytes) => self.judge_restored(&result),
             Action::Forward => judge::translation(bytes, &result),
             Action::Answer => judge::answer(bytes, &result),
         };
         let sum = |snapshot: Snapshot| -> u64 {
             snapshot.totals.iter().flat_map(|backend| backend.traffic).map(|traffic| traffic.packets).sum()
         };
-        self.forwarded += u64::from(matches!(verdict.reason, Reason::Forwarded | Reason::Opened));
+        let on_its_way = matches!(verdict.reason, Reason::Forwarded | Reason::Opened | Reason::FailedOver);
+        self.forwarded += u64::from(on_its_way);
+        if on_its_way {
+            self.remember(bytes);
+        }
         let counted = sum(Snapshot::of(&self.tables));
         judged.map_err(|problem| format!("{verdict:?} {problem}\n in {bytes:02x?}\nout {result:02x?}"))?;
         if counted == self.forwarded {
@@ -249,11 +263,33 @@ impl Traffic {
         }
     }
 
+    /// Judges the SYN that a refusal was turned into.
+    fn judge_restored(&self, result: &[u8]) -> Result<(), String> {
+        let after = Packet::read(result)?;
+        let reply = self.tables.half_open.find(&after.tuple().reversed()).ok_or("left without a reply entry")?;
+        judge::given_to_another(self.syns.get(&reply.to.reversed()), &after)
+    }
+
+    /// Keeps a client's SYN. After a damaged packet, which may have been any, nothing is known.
+    fn remember(&mut self, bytes: &[u8]) {
+        match Packet::read(bytes) {
+            Ok(packet) if is_syn(bytes) => {
+                self.syns.insert(packet.tuple(), packet);
+            }
+            Ok(_) => {}
+            Err(_) => self.syns.clear(),
+        }
+    }
+
     fn run<L: Local>(&self, bytes: &[u8]) -> (Verdict, Vec<u8>) {
         let mut frame = HostFrame::<L>::new(bytes, &self.routes);
         let verdict = self.tables.process(&mut frame);
         (verdict, frame.bytes().to_vec())
     }
+}
+
+fn is_syn(bytes: &[u8]) -> bool {
+    Packet::read(bytes).is_ok_and(|packet| packet.tcp.syn && !packet.tcp.ack && !packet.tcp.rst && !packet.tcp.fin)
 }
 
 trait Sendable {

@@ -6,15 +6,13 @@
 use super::{
     Reason,
     checksum::Delta,
+    compose,
     frame::Frame,
-    headers::{Bytes2, Bytes4, Bytes16, Ethernet, IcmpHeader, Ipv4Header, Ipv6Header, TcpHeader, TcpStart, Words},
+    headers::{Bytes2, Bytes4, Ethernet, IcmpHeader, Ipv4Header, Ipv6Header, TcpHeader, TcpStart, Words},
     parse::{Network, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Segment},
     tcp::Flags,
 };
 use crate::abi::{Answer, Family};
-
-/// Hop limit of an answer: the recommended default (RFC 1700, "IP time to live").
-const HOP_LIMIT: u8 = 64;
 
 /// Refuses `segment` in one of two ways, for the reason that goes with it. A reset is never answered by one.
 #[inline(always)]
@@ -81,10 +79,10 @@ fn outcome(written: Result<(), Reason>, reason: Reason) -> Reason {
 /// Replaces everything after the link layer by an IP header back to the sender and `tcp`.
 #[inline(always)]
 fn write_reset<F: Frame>(frame: &mut F, ip: &Network, tcp: TcpHeader) -> Result<(), Reason> {
-    let l4 = write_network(frame, ip, PROTOCOL_TCP, TcpHeader::LEN)?;
+    let l4 = return_to_sender(frame, ip, PROTOCOL_TCP, TcpHeader::LEN)?;
     *frame.header::<TcpHeader>(l4)? = tcp;
     let written = frame.header::<Words<5>>(l4)?.0;
-    let checksum = pseudo_header(ip, PROTOCOL_TCP, TcpHeader::LEN).insert_words(&written).checksum();
+    let checksum = compose::pseudo_header(ip, PROTOCOL_TCP, TcpHeader::LEN).insert_words(&written).checksum();
     frame.header::<TcpHeader>(l4)?.checksum = Bytes2(checksum);
     Ok(())
 }
@@ -113,66 +111,21 @@ fn quote<F: Frame, const WORDS: usize>(frame: &mut F, ip: &Network, icmp: &IcmpH
     // ICMP for IPv4 has no pseudo-header (RFC 792).
     let (protocol, pseudo) = match ip.family {
         Family::V4 => (PROTOCOL_ICMP, Delta::ZERO),
-        Family::V6 => (PROTOCOL_ICMPV6, pseudo_header(ip, PROTOCOL_ICMPV6, len)),
+        Family::V6 => (PROTOCOL_ICMPV6, compose::pseudo_header(ip, PROTOCOL_ICMPV6, len)),
     };
-    let l4 = write_network(frame, ip, protocol, len)?;
+    let l4 = return_to_sender(frame, ip, protocol, len)?;
     let sum = pseudo.insert2([icmp.kind, icmp.code]).insert4(icmp.rest.0).insert_words(&quoted.0);
     *frame.header(l4)? = IcmpHeader { checksum: Bytes2(sum.checksum()), ..*icmp };
     *frame.header(l4 + IcmpHeader::LEN)? = quoted;
     Ok(())
 }
 
-/// Sizes the frame for `payload_len` bytes after an IP header, swaps its Ethernet addresses and writes an IP
-/// header from the packet's destination to its source. Returns the offset of the payload.
+/// Makes room for `payload_len` bytes after an IP header from the packet's destination to its source, and swaps its
+/// Ethernet addresses. Returns the offset of the payload.
 #[inline(always)]
-fn write_network<F: Frame>(frame: &mut F, ip: &Network, protocol: u8, payload_len: usize) -> Result<usize, Reason> {
-    let header_len = match ip.family {
-        Family::V4 => Ipv4Header::LEN,
-        Family::V6 => Ipv6Header::LEN,
-    };
-    frame.renew(ip.l3 + header_len + payload_len)?;
+fn return_to_sender<F: Frame>(frame: &mut F, ip: &Network, protocol: u8, payload_len: usize) -> Result<usize, Reason> {
+    let l4 = compose::network(frame, ip, (&ip.tuple.dst, &ip.tuple.src), protocol, payload_len)?;
     let ethernet = frame.header::<Ethernet>(0)?;
     (ethernet.dst, ethernet.src) = (ethernet.src, ethernet.dst);
-    match ip.family {
-        Family::V4 => {
-            *frame.header(ip.l3)? = Ipv4Header {
-                version_ihl: 0x45,
-                tos: 0,
-                total_len: Bytes2(((header_len + payload_len) as u16).to_be_bytes()),
-                // Identification 0 with "don't fragment" is what RFC 6864 section 4.1 allows.
-                id: Bytes2([0; 2]),
-                fragment: Bytes2([0x40, 0]),
-                ttl: HOP_LIMIT,
-                protocol,
-                checksum: Bytes2([0; 2]),
-                src: Bytes4(ip.tuple.dst.v4()),
-                dst: Bytes4(ip.tuple.src.v4()),
-            };
-            let written = *frame.header::<Words<5>>(ip.l3)?;
-            let checksum = Delta::ZERO.insert_words(&written.0).checksum();
-            frame.header::<Ipv4Header>(ip.l3)?.checksum = Bytes2(checksum);
-        }
-        Family::V6 => {
-            *frame.header(ip.l3)? = Ipv6Header {
-                version_class_label: Bytes4([0x60, 0, 0, 0]),
-                payload_len: Bytes2((payload_len as u16).to_be_bytes()),
-                next_header: protocol,
-                hop_limit: HOP_LIMIT,
-                src: Bytes16(ip.tuple.dst.0),
-                dst: Bytes16(ip.tuple.src.0),
-            };
-        }
-    }
-    Ok(ip.l3 + header_len)
-}
-
-/// The pseudo-header that TCP and ICMPv6 checksums cover (RFC 9293 section 3.1, RFC 8200 section 8.1). The
-/// order of the addresses does not matter to a sum.
-#[inline(always)]
-fn pseudo_header(ip: &Network, protocol: u8, len: usize) -> Delta {
-    let addresses = match ip.family {
-        Family::V4 => Delta::ZERO.insert4(ip.tuple.src.v4()).insert4(ip.tuple.dst.v4()),
-        Family::V6 => Delta::ZERO.insert16(ip.tuple.src.0).insert16(ip.tuple.dst.0),
-    };
-    addresses.insert2([0, protocol]).insert2((len as u16).to_be_bytes())
+    Ok(l4)
 }

@@ -1,7 +1,9 @@
 //! Packets of half-open flows: from the SYN that opened one to the client's acknowledgement, which promotes it.
 
 use super::{
-    Reason, Verdict, flow,
+    Reason, Verdict,
+    fail_over::{self, Attempt},
+    flow,
     frame::Frame,
     open,
     parse::Segment,
@@ -14,7 +16,8 @@ use crate::abi::{Direction, Flow, Seen, Tuple};
 /// one window without scaling, for servers that speak before the ACK arrives (RFC 7413).
 const EARLY_DATA: u32 = 0xffff;
 
-/// A segment of a half-open flow. `Ok(None)`: a SYN whose attempt cannot go on, to be opened anew.
+/// A segment of a half-open flow. `Ok(None)`: its attempt cannot go on, and the SYN is to be opened anew, with the backend
+/// that the scratch room names, if it says that it fails over.
 #[inline(never)]
 pub fn half_open<F: Frame, T: Tables>(
     frame: &mut F,
@@ -22,25 +25,69 @@ pub fn half_open<F: Frame, T: Tables>(
     segment: &Segment,
     entry: &mut Flow,
 ) -> Result<Option<Verdict>, Reason> {
-    flow::find_hop(frame, tables, entry)?;
-    flow::check_size_and_life(frame, segment, &entry.hop)?;
-    if entry.direction == Direction::Original {
-        if segment.flags.opens() {
-            if entry.packets != 0 && was_refused(tables, segment, entry) {
-                return Ok(None);
-            }
-        } else if !segment.flags.contains(Flags::RST) {
-            return acknowledge(frame, tables, segment, entry).map(Some);
+    let original = entry.direction == Direction::Original;
+    let attempt = fail_over::attempt(tables, segment, entry);
+    if matches!(attempt, Attempt::Refused | Attempt::Unanswered) {
+        let another = fail_over::another(tables, segment, entry);
+        if another != 0 && (original || fail_over::is_remembered(tables, segment, entry)) {
+            return open_anew(tables, another);
+        }
+        if another != 0 {
+            fail_over::record_refusal(tables, entry);
+            return Err(Reason::RefusalWithheld);
         }
     }
+    if attempt == Attempt::Lost || (attempt == Attempt::Refused && original) {
+        return open_anew(tables, 0);
+    }
+    flow::find_hop(frame, tables, entry)?;
+    flow::check_size_and_life(frame, segment, &entry.hop)?;
+    if attempt == Attempt::Forgotten && !put_back(tables, segment, entry) {
+        return open_anew(tables, 0);
+    }
+    if original && !segment.flags.opens() && !segment.flags.contains(Flags::RST) {
+        return acknowledge(frame, tables, segment, entry).map(Some);
+    }
+    match attempt {
+        Attempt::Refused => fail_over::record_refusal(tables, entry),
+        Attempt::Unanswered => {
+            fail_over::count_unanswered(tables, entry.backend);
+            fail_over::count_attempt(tables, entry.backend);
+        }
+        _ => {}
+    }
+    if original && segment.flags.opens() {
+        fail_over::remember(frame, tables, segment, entry.backend);
+    }
+    record(tables, segment, entry);
+    flow::send(frame, segment, entry, Reason::Forwarded).map(Some)
+}
+
+/// The SYN of a flow that has just been opened.
+#[inline(never)]
+pub fn begin<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    segment: &Segment,
+    original: &mut Flow,
+) -> Result<Verdict, Reason> {
+    flow::find_hop(frame, tables, original)?;
+    flow::check_size_and_life(frame, segment, &original.hop)?;
+    fail_over::count_attempt(tables, original.backend);
+    fail_over::remember(frame, tables, segment, original.backend);
+    record(tables, segment, original);
+    let failed_over = tables.scratch().is_some_and(|scratch| scratch.failed_over != 0);
+    flow::send(frame, segment, original, if failed_over { Reason::FailedOver } else { Reason::Opened })
+}
+
+/// Does the books of a half-open flow's segment.
+#[inline(always)]
+fn record<T: Tables>(tables: &T, segment: &Segment, entry: &mut Flow) {
     entry.seen = tcp::next_seen(entry.seen, segment.flags, true);
-    let first = entry.packets == 0;
-    if first || numbers_anew(segment, entry) {
+    if entry.packets == 0 || numbers_anew(segment, entry) {
         (entry.next_seq, entry.acked) = (segment.next_seq(), segment.ack);
     }
     flow::record(tables, segment, entry);
-    let opened = first && entry.direction == Direction::Original;
-    flow::send(frame, segment, entry, if opened { Reason::Opened } else { Reason::Forwarded }).map(Some)
 }
 
 /// Whether a SYN is another attempt's, with an initial sequence number of its own, and not a repetition: both ends
@@ -50,21 +97,21 @@ fn numbers_anew(segment: &Segment, entry: &Flow) -> bool {
     segment.flags.contains(Flags::SYN) && entry.next_seq.wrapping_sub(segment.next_seq()) > EARLY_DATA
 }
 
-/// Whether the attempt that a repeated SYN belongs to cannot go on: the backend has reset it, or its reply tuple
-/// has gone to another flow. A reply entry that was only forgotten under pressure is put back.
+/// Has the SYN opened anew with this backend, or (0) with one that the service's algorithm picks.
+#[inline(always)]
+fn open_anew<T: Tables>(tables: &T, backend: u32) -> Result<Option<Verdict>, Reason> {
+    let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
+    (scratch.backend, scratch.failed_over) = (backend, u32::from(backend != 0));
+    Ok(None)
+}
+
+/// Puts back the reply entry of the flow of a repeated SYN, unless its tuple has gone to another flow.
 #[inline(never)]
-fn was_refused<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> bool {
-    let half_open = tables.half_open();
-    let reply = entry.to.reversed();
-    match half_open.get(&reply) {
-        Some(twin) => twin.seen.contains(Seen::RST) || !open::belongs_to(twin, segment.tuple()),
-        None => {
-            let Some(scratch) = tables.scratch() else { return true };
-            flow::start(&mut scratch.reply, Direction::Reply, entry.backend, entry.created);
-            scratch.reply.to = segment.tuple().reversed();
-            !open::reserve(tables, &reply, &scratch.reply)
-        }
-    }
+fn put_back<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> bool {
+    let Some(scratch) = tables.scratch() else { return false };
+    flow::start(&mut scratch.reply, Direction::Reply, entry.backend, entry.created);
+    scratch.reply.to = segment.tuple().reversed();
+    open::reserve(tables, &entry.to.reversed(), &scratch.reply)
 }
 
 /// The client's first segment after its SYN: if it acknowledges the backend's SYN, the flow is established.

@@ -1,14 +1,14 @@
 //! A SYN for a service: backend, next hop, source port, and the pair of half-open entries.
 
 use super::{
-    Reason, answer, flow,
+    Reason, answer, fail_over, flow,
     frame::Frame,
     parse::Segment,
     select,
     tables::{FlowTable, Tables},
     tcp,
 };
-use crate::abi::{Direction, Family, Flow, MAX_SNAT, Scratch, Seen, Service, Tuple, ticks_from_secs};
+use crate::abi::{Direction, Flow, MAX_SNAT, Scratch, Seen, Service, Tuple, ticks_from_secs};
 
 /// Source ports tried for a flow, over all source addresses.
 const PROBES: u32 = 16;
@@ -20,40 +20,52 @@ const TAKE_OVER_PROBES: u32 = 4;
 /// direction has arrived by then.
 const REST: u32 = ticks_from_secs(2);
 
-/// Opens a flow for a SYN: leaves both its entries in the half-open table, the SYN itself yet to be handled as
-/// their first segment. Where there is nobody to take it, answers so.
+/// Picks the backend, by its index, of a flow that a SYN is to open. Where there is nobody to take it, answers so.
 #[inline(never)]
-pub fn open<F: Frame, T: Tables>(
+pub fn choose<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
     segment: &Segment,
     service: &Service,
-) -> Result<(), Reason> {
-    let settings = tables.settings();
-    if tables.open_flows(0) >= i64::from(settings.capacity) {
+) -> Result<u32, Reason> {
+    if tables.open_flows(0) >= i64::from(tables.settings().capacity) {
         return Err(Reason::TableFull);
     }
-    let Some((index, backend)) = select::select(tables, service, segment.tuple()) else {
-        return Err(answer::refuse(frame, segment, service.no_backend, Reason::NoBackendReset, Reason::NoBackend));
-    };
+    match select::select(tables, service, segment.tuple()) {
+        Some((index, _)) => Ok(index),
+        None => Err(answer::refuse(frame, segment, service.no_backend, Reason::NoBackendReset, Reason::NoBackend)),
+    }
+}
+
+/// Prepares both directions of a flow from the client's `tuple` to the backend that the scratch room names, next hop
+/// included. A hook that cannot send there has changed nothing.
+#[inline(never)]
+pub fn prepare<F: Frame, T: Tables>(frame: &mut F, tables: &T, tuple: &Tuple) -> Result<(), Reason> {
     let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
     let now = tables.now();
-    flow::start(&mut scratch.original, Direction::Original, index, now);
-    flow::start(&mut scratch.reply, Direction::Reply, index, now);
-    scratch.reply.to = segment.tuple().reversed();
+    flow::start(&mut scratch.original, Direction::Original, scratch.backend, now);
+    flow::start(&mut scratch.reply, Direction::Reply, scratch.backend, now);
+    scratch.reply.to = tuple.reversed();
+    let backend = tables.backend(scratch.backend).ok_or(Reason::RewriteFailed)?;
     (scratch.reply_tuple.src, scratch.reply_tuple.src_port) = (backend.address, backend.port);
-    let mut ports = Ports::new(tables, segment.ip.family);
-
-    // The route comes first: a hook that cannot send the packet changes nothing. It does not depend on the port.
-    ports.clone().try_next(tables, &mut scratch.reply_tuple)?;
+    // The route depends on the source address, but not on the port.
+    Ports::new(tables, tuple).try_next(tables, &mut scratch.reply_tuple)?;
     scratch.original.to = scratch.reply_tuple.reversed();
-    flow::find_hop(frame, tables, &mut scratch.original)?;
-    make_way(tables, segment.tuple());
+    flow::find_hop(frame, tables, &mut scratch.original)
+}
+
+/// Opens the flow that was prepared: leaves both its entries in the half-open table, the SYN itself yet to be handled as
+/// their first segment.
+#[inline(never)]
+pub fn open<T: Tables>(tables: &T, tuple: &Tuple) -> Result<(), Reason> {
+    let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
+    make_way(tables, tuple);
+    let mut ports = Ports::new(tables, tuple);
     if !allocate(tables, scratch, &mut ports) && !take_over(tables, scratch, &mut ports) {
         return Err(Reason::PortsExhausted);
     }
     scratch.original.to = scratch.reply_tuple.reversed();
-    if tables.half_open().insert(segment.tuple(), &scratch.original).is_err() {
+    if tables.half_open().insert(tuple, &scratch.original).is_err() {
         tables.half_open().remove(&scratch.reply_tuple);
         return Err(Reason::OpenRace);
     }
@@ -73,7 +85,12 @@ fn make_way<T: Tables>(tables: &T, tuple: &Tuple) {
     }
     if let Some(original) = tables.half_open().get(tuple) {
         let reply = original.to.reversed();
-        if tables.half_open().get(&reply).is_some_and(|twin| belongs_to(twin, tuple)) {
+        if let Some(twin) = tables.half_open().get(&reply)
+            && belongs_to(twin, tuple)
+        {
+            if original.packets != 0 && fail_over::is_silent(twin) {
+                fail_over::count_unanswered(tables, original.backend);
+            }
             tables.half_open().remove(&reply);
         }
         tables.half_open().remove(tuple);
@@ -151,7 +168,6 @@ fn release_finished<T: Tables>(tables: &T, tuple: &Tuple) -> bool {
 }
 
 /// The source addresses and ports to try, from a random start.
-#[derive(Clone, Copy)]
 #[repr(align(8))]
 struct Ports {
     /// Index of the family's first address in the snat array.
@@ -164,12 +180,10 @@ struct Ports {
 
 impl Ports {
     #[inline(always)]
-    fn new<T: Tables>(tables: &T, family: Family) -> Self {
+    fn new<T: Tables>(tables: &T, tuple: &Tuple) -> Self {
         let settings = tables.settings();
-        let (base, addresses) = match family {
-            Family::V4 => (0, settings.snat_v4),
-            Family::V6 => (MAX_SNAT, settings.snat_v6),
-        };
+        let (base, addresses) =
+            if tuple.dst.is_v4_mapped() { (0, settings.snat_v4) } else { (MAX_SNAT, settings.snat_v6) };
         Self { base, addresses, ports: settings.ports.into(), next: tables.random() }
     }
 

@@ -84,15 +84,8 @@ impl Segment<'_> {
 
 impl Network {
     /// A header still to be read.
-    pub const EMPTY: Self = Self {
-        family: Family::V4,
-        l3: 0,
-        l4: 0,
-        protocol: 0,
-        hop_limit: 0,
-        packet_len: 0,
-        tuple: Tuple::new(Address::UNSPECIFIED, Address::UNSPECIFIED, [0; 2], [0; 2]),
-    };
+    pub const EMPTY: Self =
+        Self { family: Family::V4, l3: 0, l4: 0, protocol: 0, hop_limit: 0, packet_len: 0, tuple: Tuple::EMPTY };
 
     /// Reads Ethernet with up to two VLAN tags, then IPv4 or IPv6. In place, because a BPF stack has no room for
     /// the copies that returning it makes.

@@ -65,6 +65,8 @@ reasons! {
     Forwarded = "forwarded" => Forward,
     /// A SYN that opened a flow.
     Opened = "opened" => Forward,
+    /// A SYN given to another backend: the one before refused it or did not answer.
+    FailedOver = "failed_over" => Forward,
     /// An ICMP error about a tracked flow, translated in both headers.
     IcmpForwarded = "icmp_forwarded" => Forward,
 
@@ -87,6 +89,8 @@ reasons! {
     FlowGone = "flow_gone" => Drop,
     /// A packet about a flow that was cut without resets, or a reset of one that was cut with them.
     FlowCut = "flow_cut" => Drop,
+    /// A backend's reset in answer to a SYN that is not remembered: the client's repetition goes to another backend.
+    RefusalWithheld = "refusal_withheld" => Drop,
     /// The flow table is at its capacity.
     TableFull = "table_full" => Drop,
     /// No source port is free towards the backend.

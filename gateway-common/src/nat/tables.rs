@@ -1,6 +1,6 @@
 //! The maps and the host, as the core sees them.
 
-use crate::abi::{Address, Backend, BackendCounters, Flow, Scratch, Service, ServiceKey, Settings, Slot, Tuple};
+use crate::abi::{Address, Backend, BackendCounters, Flow, Scratch, Service, ServiceKey, Settings, Slot, Syn, Tuple};
 
 /// Why a flow table did not take an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,4 +49,7 @@ pub trait Tables {
     /// This CPU's totals of a backend, in place. A caller uses one reference to them at a time.
     #[expect(clippy::mut_from_ref, reason = "map memory of this CPU")]
     fn counters(&self, backend: u32) -> Option<&mut BackendCounters>;
+    /// The place where a SYN whose tuple has this hash is remembered. A caller uses one reference to it at a time.
+    #[expect(clippy::mut_from_ref, reason = "map memory, which the kernel shares between CPUs as well")]
+    fn syn(&self, hash: u32) -> Option<&mut Syn>;
 }

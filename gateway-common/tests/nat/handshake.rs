@@ -80,15 +80,16 @@ fn server_may_speak_before_the_acknowledgement_arrives() {
 }
 
 #[test]
-fn syn_after_a_refusal_picks_anew() {
+fn syn_after_a_refusal_that_was_passed_on_picks_anew() {
     in_both_families(|mut world| {
         let first = world.send(&world.syn()).packet();
+        world.tables.send_all_to(world.service, world.flow().backend);
         let refusal = world.backend_segment(Flags::RST.with(Flags::ACK)).ack(ISN + 1);
         let passed_on = world.send(&refusal).expect(Reason::Forwarded).packet();
         assert_eq!(passed_on.source(), world.service);
         let other = world.indices.iter().copied().find(|&index| index != world.flow().backend).unwrap();
         world.tables.send_all_to(world.service, other);
-        let second = world.send(&world.syn()).expect(Reason::Opened).packet();
+        let second = world.send(&world.syn()).expect(Reason::FailedOver).packet();
         assert_ne!(second.destination(), first.destination());
         assert_eq!(world.flow().backend, other);
         assert_eq!(world.tables.half_open.len(), 2);
@@ -99,8 +100,8 @@ fn syn_after_a_refusal_picks_anew() {
 fn refused_attempt_stays_where_no_other_can_begin() {
     in_both_families(|mut world| {
         world.send(&world.syn());
-        world.send(&world.backend_segment(Flags::RST.with(Flags::ACK)).ack(ISN + 1));
         world.service_mut().slots = 0;
+        world.send(&world.backend_segment(Flags::RST.with(Flags::ACK)).ack(ISN + 1)).expect(Reason::Forwarded);
         world.send(&world.syn()).expect(Reason::NoBackendReset);
         assert_eq!(world.tables.half_open.len(), 2);
     });

@@ -6,6 +6,7 @@
 mod answers;
 mod cutting;
 mod established;
+mod fail_over;
 mod finishing;
 mod frames;
 mod handshake;

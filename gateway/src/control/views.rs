@@ -60,8 +60,14 @@ pub struct BackendView {
 /// Totals of a backend since the packet tables were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
-    /// Connections given to it.
+    /// Connections whose handshake completed.
     pub connections: u64,
+    /// SYNs given to it, those that clients repeat included.
+    pub attempts: u64,
+    /// Attempts that it answered by a reset.
+    pub refused: u64,
+    /// Attempts that it had not answered when the client sent its SYN again.
+    pub unanswered: u64,
     pub open_flows: u64,
     /// From clients to the backend.
     pub original: Traffic,
@@ -210,7 +216,7 @@ fn url(site: &Site, listen: &[SocketAddr]) -> String {
 
 impl From<&BackendCounters> for Counters {
     fn from(counters: &BackendCounters) -> Self {
-        let BackendCounters { connections, open_flows, original, reply, .. } = *counters;
-        Self { connections, open_flows, original, reply }
+        let BackendCounters { connections, attempts, refused, unanswered, open_flows, original, reply, .. } = *counters;
+        Self { connections, attempts, refused, unanswered, open_flows, original, reply }
     }
 }

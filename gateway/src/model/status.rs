@@ -95,14 +95,14 @@ impl Action {
 pub struct BackendCounters {
     pub service: String,
     pub backend: SocketAddr,
-    /// Connections given to it.
+    /// Connections whose handshake completed.
     pub connections: u64,
     pub open_flows: u64,
-    /// SYNs given to it.
+    /// SYNs given to it, those that clients repeat included.
     pub attempts: u64,
     /// Attempts that it answered by a reset.
     pub refused: u64,
-    /// Attempts that it did not answer.
+    /// Attempts that it had not answered when the client sent its SYN again.
     pub unanswered: u64,
     /// From clients to the backend.
     pub original: Traffic,

@@ -155,9 +155,9 @@ impl Backends {
                 backend: *address,
                 connections: sum(|counters| counters.connections),
                 open_flows: self.open_flows(*index),
-                attempts: 0,
-                refused: 0,
-                unanswered: 0,
+                attempts: sum(|counters| counters.attempts),
+                refused: sum(|counters| counters.refused),
+                unanswered: sum(|counters| counters.unanswered),
                 original: Traffic {
                     packets: sum(|counters| counters.traffic[0].packets),
                     bytes: sum(|counters| counters.traffic[0].bytes),

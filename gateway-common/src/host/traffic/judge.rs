@@ -24,6 +24,18 @@ pub fn translation(before: &[u8], after: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
+/// What a refusal was turned into is the client's SYN, whole, with right checksums, to the next backend; `syn` is what the
+/// client sent, where that is known.
+pub fn given_to_another(syn: Option<&Packet>, after: &Packet) -> Result<(), String> {
+    if after.envelope.hop_limit != 63 || !after.envelope.ip_options.is_empty() {
+        return Err(format!("is not a SYN in a new packet: {:?}", after.envelope));
+    }
+    let Some(syn) = syn else { return Ok(()) };
+    let mut tcp = syn.tcp.clone();
+    (tcp.source_port, tcp.destination_port) = (after.tcp.source_port, after.tcp.destination_port);
+    if after.tcp == tcp && after.payload.is_empty() { Ok(()) } else { Err(format!("is not the SYN {syn:?}")) }
+}
+
 /// An answer has right checksums and goes back where the packet came from.
 pub fn answer(before: &[u8], after: &[u8]) -> Result<(), String> {
     let Ok(before) = Packet::read(before) else { return Ok(()) };
