@@ -23,6 +23,7 @@ mod detach;
 mod env;
 mod exit;
 mod flows;
+mod health;
 mod man;
 mod output;
 mod pins;

@@ -20,12 +20,14 @@ pub mod flow;
 mod health;
 mod limits;
 pub mod status;
+mod statuses;
 mod time;
 
 pub use backend::{Backend, BackendState, Drain, NewBackend, Process, Signal, Then};
 pub use deployment::{Deployment, DeploymentOptions, Phase, Wait};
 pub use health::{Health, HealthKind, HealthReport, HealthStatus};
 pub use limits::Limits;
+pub use statuses::{InvalidStatuses, Statuses};
 pub use time::{duration, instant};
 
 /// A service: where it listens, how a backend is picked, and what happens to flows.

@@ -8,6 +8,7 @@ use std::time::Duration;
 pub mod churn;
 pub mod client;
 pub mod crowd;
+pub mod grpc;
 pub mod heartbeat;
 pub mod http;
 pub mod payload;

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use gateway_tests::{
-    BackendSide, Family, Gateway, GatewayConfig, Host, Lab, Mode, Topology, eventually,
+    BackendSide, Family, Gateway, GatewayConfig, Lab, Mode, Namespace, Topology, eventually,
     scenario::{BACKEND_PORT, PORT, cases, numbered_servers, servers, service, service_name},
-    traffic::{Behaviour, Failure, Heartbeat, Server, client},
+    traffic::{Behaviour, Failure, Heartbeat, Server, client, grpc::GrpcServer},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -40,7 +40,7 @@ fn reached(lab: &Lab, family: Family) -> BTreeSet<String> {
 
 /// A counter of the host's TCP, as in nstat(8) without its prefix.
 #[track_caller]
-fn tcp_counter(host: &Host, file: &str, name: &str) -> u64 {
+fn tcp_counter(host: &Namespace, file: &str, name: &str) -> u64 {
     let text = host.run(|| fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap());
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
     let position = |names: &Vec<&str>| names.iter().position(|candidate| *candidate == name);
@@ -64,6 +64,77 @@ fn handshake_probe_is_seen_by_the_backends_kernel_alone() {
         assert_eq!(tcp_counter(&lab.backends[0], "snmp", "PassiveOpens"), 0, "{mode:?} {side:?}");
         assert_eq!(servers[0].accepted(), 0, "{mode:?} {side:?}");
     }
+}
+
+/// Waits for this many probes of the first backend, each a connection of its own, and checks that none was reset.
+#[track_caller]
+fn expect_polite_probes(lab: &Lab, number: u64) {
+    let backend = &lab.backends[0];
+    let before = tcp_counter(backend, "snmp", "PassiveOpens");
+    eventually(TIMEOUT, || match tcp_counter(backend, "snmp", "PassiveOpens") - before {
+        probes if probes >= number => Ok(()),
+        probes => Err(format!("{probes} probes")),
+    });
+    assert_eq!(tcp_counter(backend, "snmp", "EstabResets"), 0);
+    assert_eq!(tcp_counter(&lab.front, "snmp", "OutRsts"), 0);
+}
+
+#[test]
+fn http_probe_judges_the_status_and_ends_its_connection_in_order() {
+    let lab = Topology::two_arm(1).build();
+    let folder = lab.directory().join("www");
+    let (ready, port) = (folder.join("ready"), BACKEND_PORT.to_string());
+    fs::create_dir_all(folder.join("moved")).unwrap();
+    fs::write(&ready, vec![b'x'; 100_000]).unwrap();
+    let root = folder.to_str().unwrap();
+    let _server = lab.backends[0].start("busybox", &["httpd", "-f", "-p", &port, "-h", root]);
+    let health =
+        |path: &str| format!("{{ kind = \"http\", path = {path:?}, interval = \"200ms\", timeout = \"200ms\" }}");
+    let gateway = Gateway::start(&lab, &config(&lab, Mode::XdpNative, &health("/ready")));
+    for family in Family::ALL {
+        wait_for(&gateway, &lab, (family, 0), "up");
+    }
+    expect_polite_probes(&lab, 20);
+    fs::remove_file(&ready).unwrap();
+    for family in Family::ALL {
+        let error = wait_for(&gateway, &lab, (family, 0), "down");
+        assert_eq!(error.as_deref(), Some("HTTP 404, expected 200-399"), "{family:?}");
+    }
+    fs::write(&ready, "").unwrap();
+    for family in Family::ALL {
+        wait_for(&gateway, &lab, (family, 0), "up");
+    }
+    // Redirected to /moved/, where there is nothing.
+    gateway.reload(&config(&lab, Mode::XdpNative, &health("/moved")));
+    let shown = || gateway.json(&["service", "show", service_name(Family::V4)])["health"]["path"].clone();
+    eventually(TIMEOUT, || if shown() == "/moved" { Ok(()) } else { Err(shown()) });
+    expect_polite_probes(&lab, 20);
+    for family in Family::ALL {
+        wait_for(&gateway, &lab, (family, 0), "up");
+    }
+}
+
+#[test]
+fn grpc_probe_asks_about_its_service_and_ends_its_connection_in_order() {
+    const SERVICE: &str = "shop.v1.Cart";
+    let lab = Topology::two_arm(1).build();
+    let server = GrpcServer::start(&lab.backends[0], BACKEND_PORT);
+    let health = format!("{{ kind = \"grpc\", service = {SERVICE:?}, interval = \"200ms\", timeout = \"200ms\" }}");
+    let gateway = Gateway::start(&lab, &config(&lab, Mode::XdpNative, &health));
+    let expect_down = |reason: &str| {
+        for family in Family::ALL {
+            let error = wait_for(&gateway, &lab, (family, 0), "down");
+            assert_eq!(error.as_deref(), Some(reason), "{family:?}");
+        }
+    };
+    expect_down("the server knows no service `shop.v1.Cart`");
+    server.set(SERVICE, true);
+    for family in Family::ALL {
+        wait_for(&gateway, &lab, (family, 0), "up");
+    }
+    expect_polite_probes(&lab, 20);
+    server.set(SERVICE, false);
+    expect_down("NOT_SERVING");
 }
 
 #[test]
@@ -136,7 +207,13 @@ fn added_backend_gets_connections_once_it_answers() {
         let _second = Server::start(&lab.backends[1], BACKEND_PORT, Behaviour::Identify("1".to_owned()));
         wait_for(&gateway, &lab, (family, 1), "up");
         assert_eq!(reached(&lab, family).len(), 2, "{family:?}");
+        gateway.cli(&["backend", "remove", name, &present]).success();
         drop(first);
+        let again = gateway.cli(&["backend", "add", name, &present]).success().stdout;
+        assert!(again.contains("has not answered yet"), "{again}");
+        gateway.cli(&["service", "set", name, "--health", "none"]).success();
+        let unprobed = gateway.json(&["backend", "list", name])[0].clone();
+        assert_eq!((&unprobed["state"], &unprobed["health"]), (&"active".into(), &serde_json::Value::Null));
     }
 }
 

@@ -14,6 +14,7 @@ use crate::model::Service;
 mod address;
 mod backends;
 mod claims;
+mod health;
 mod listens;
 mod name;
 mod policy;
@@ -21,6 +22,7 @@ mod policy;
 pub use address::{unusable_address, unusable_endpoint};
 pub use backends::{half_served_listens, unserved_families};
 pub use claims::Claims;
+pub use health::STREAK;
 pub use name::{unusable_hostname, unusable_interface_name, unusable_service_name};
 pub use policy::check_policy;
 
@@ -49,6 +51,8 @@ pub enum Field {
     BackendWeight(usize),
     IdleTimeout,
     DrainTimeout,
+    /// A field of the health check, by name.
+    Health(&'static str),
 }
 
 impl fmt::Display for Field {
@@ -60,6 +64,7 @@ impl fmt::Display for Field {
             Self::BackendWeight(index) => write!(f, "backends[{index}].weight"),
             Self::IdleTimeout => f.write_str("idle_timeout"),
             Self::DrainTimeout => f.write_str("drain_timeout"),
+            Self::Health(field) => write!(f, "health.{field}"),
         }
     }
 }
@@ -104,6 +109,7 @@ pub fn check_service(service: &Service, context: &Context<'_>) -> Vec<Problem> {
     }
     listens::check(service, context, &mut problems);
     problems.extend(check_policy(&service.policy));
+    health::check(&service.health, &mut problems);
     backends::check(service, context, &mut problems);
     problems
 }

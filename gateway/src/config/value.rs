@@ -16,7 +16,7 @@ use super::{
     finding::{Fault, fault},
     suggestion::did_you_mean,
 };
-use crate::model::Listen;
+use crate::model::{Listen, Statuses};
 
 /// A value that is written as a string.
 pub(super) trait FromText: Sized {
@@ -136,6 +136,15 @@ impl FromText for PortRange {
         text.parse().map_err(|error: super::InvalidPortRange| {
             fault(error.to_string(), format!("write {}, the lower port first", Self::FORM))
         })
+    }
+}
+
+impl FromText for Statuses {
+    const FORM: &'static str = "HTTP statuses such as \"200\", \"200-399\" or \"200-299,404\"";
+
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        text.parse()
+            .map_err(|error: crate::model::InvalidStatuses| fault(error.to_string(), format!("write {}", Self::FORM)))
     }
 }
 

@@ -4,6 +4,8 @@
 //! A probe only asks: it leaves no connection open and carries no request that changes anything. What goes wrong on
 //! this side of the network, such as a source address that is gone, is shown but never held against a backend.
 
+mod grpc;
+mod http;
 mod monitor;
 mod pace;
 mod probe;

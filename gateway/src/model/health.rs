@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{duration, instant};
+use super::{Statuses, duration, instant};
 
 /// How a service's backends are probed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,12 +20,25 @@ pub struct Health {
     pub rise: u32,
     /// Failures in a row that take a backend out.
     pub fall: u32,
+    /// Of HTTP probes: what is asked for; `/` if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Of HTTP probes: the Host header; the backend's address if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Of HTTP probes: the statuses of a backend that is well; 200 to 399 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Statuses>,
+    /// Of gRPC probes: the service that is asked about; the server as a whole if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
 }
 
 impl Default for Health {
     fn default() -> Self {
         let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(1));
-        Self { kind: HealthKind::Tcp, interval, timeout, rise: 1, fall: 3 }
+        let (path, host, expect, service) = (None, None, None, None);
+        Self { kind: HealthKind::Tcp, interval, timeout, rise: 1, fall: 3, path, host, expect, service }
     }
 }
 
@@ -41,6 +54,18 @@ pub enum HealthKind {
     Grpc,
     /// Backends are not probed, and taken for well.
     None,
+}
+
+impl HealthKind {
+    /// The name used in the configuration file and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Http => "http",
+            Self::Grpc => "grpc",
+            Self::None => "none",
+        }
+    }
 }
 
 /// What probes say of a backend.

@@ -1,9 +1,13 @@
 //! What probes find out, as the engine takes it over, and whom it trusts before there is any probe.
 
-use std::{net::SocketAddr, time::SystemTime};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use gateway::{
-    lifecycle::{Desired, Engine, Observation},
+    lifecycle::{Desired, Engine, HealthBook, Observation, Site, health},
     model::{
         Health, HealthKind, HealthReport, HealthStatus, NewBackend,
         change::{BackendChange, NewService, ServiceChange, WantedState},
@@ -11,22 +15,28 @@ use gateway::{
     store::Store,
 };
 
+use tokio::time::timeout;
+
 use crate::support::{MemoryTables, new_service, service, site};
 
 /// An engine with a service `web` of the control API, which has one backend, and one of the file.
 struct Scene {
-    engine: Engine<MemoryTables>,
+    engine: Arc<Engine<MemoryTables>>,
     tables: MemoryTables,
     _folder: tempfile::TempDir,
 }
 
 impl Scene {
     fn new() -> Self {
+        Self::at(site())
+    }
+
+    fn at(site: Site) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tables = MemoryTables::default();
         let store = Store::open(folder.path()).unwrap();
-        let desired = Desired::merged(site(), vec![service("file", ":80")], store.load().unwrap()).unwrap();
-        let engine = Engine::start(desired, store, tables.clone()).unwrap();
+        let desired = Desired::merged(site, vec![service("file", ":80")], store.load().unwrap()).unwrap();
+        let engine = Arc::new(Engine::start(desired, store, tables.clone()).unwrap());
         Self { engine, tables, _folder: folder }
     }
 
@@ -46,6 +56,11 @@ impl Scene {
     fn observe(&self, service: &str, backend: SocketAddr, status: HealthStatus) {
         let report = HealthReport::now(status);
         self.engine.observe(vec![Observation { service: service.into(), backend, report }]).unwrap();
+    }
+
+    fn set_health(&self, health: Health) {
+        let change = ServiceChange { health: Some(health), ..ServiceChange::default() };
+        self.engine.change(|desired| desired.set_service("web", &change)).unwrap();
     }
 
     fn status(&self, service: &str, backend: SocketAddr) -> Option<HealthStatus> {
@@ -86,8 +101,7 @@ fn unprobed_backend_is_in_use_at_once_and_stays_so_when_probes_begin() {
     let scene = Scene::new();
     let backend = scene.add(unprobed());
     assert_eq!((scene.status("web", backend), scene.tables.down("web")), (None, vec![]));
-    let probe = ServiceChange { health: Some(Health::default()), ..ServiceChange::default() };
-    scene.engine.change(|desired| desired.set_service("web", &probe)).unwrap();
+    scene.set_health(Health::default());
     assert_eq!(scene.status("web", backend), Some(HealthStatus::Unknown));
     assert_eq!(scene.tables.down("web"), []);
 }
@@ -96,8 +110,7 @@ fn unprobed_backend_is_in_use_at_once_and_stays_so_when_probes_begin() {
 fn failed_backend_is_in_use_when_probes_end() {
     let scene = Scene::new();
     let backend = scene.add(Health::default());
-    let end = ServiceChange { health: Some(unprobed()), ..ServiceChange::default() };
-    scene.engine.change(|desired| desired.set_service("web", &end)).unwrap();
+    scene.set_health(unprobed());
     assert_eq!((scene.status("web", backend), scene.tables.down("web")), (None, vec![]));
     scene.observe("web", backend, HealthStatus::Down);
     assert_eq!((scene.status("web", backend), scene.tables.down("web")), (None, vec![]));
@@ -134,4 +147,24 @@ fn observation_that_the_tables_do_not_take_is_not_published() {
     scene.engine.observe(vec![Observation { service: "file".into(), backend, report }]).unwrap_err();
     assert_eq!(scene.status("file", backend), Some(HealthStatus::Unknown));
     assert_eq!(scene.tables.down("file"), []);
+}
+
+#[tokio::test]
+async fn probe_that_cannot_be_made_is_not_held_against_the_backend() {
+    // 192.0.2.1 (RFC 5737) is no address of this machine.
+    let scene = Scene::at(Site { snat: vec!["192.0.2.1".parse().unwrap()], ..site() });
+    let backend = scene.add(unprobed());
+    scene.set_health(Health {
+        interval: Duration::from_millis(50),
+        timeout: Duration::from_millis(50),
+        ..Health::default()
+    });
+    let probes = tokio::spawn(health::run(scene.engine.clone()));
+    let mut health = scene.engine.watch_health();
+    let has_error = |book: &Arc<HealthBook>| book.report("web", backend).is_some_and(|report| report.error.is_some());
+    let book = timeout(Duration::from_secs(10), health.wait_for(has_error)).await.unwrap().unwrap().clone();
+    let report = book.report("web", backend).unwrap();
+    let why = "cannot probe: send from 192.0.2.1: cannot assign requested address";
+    assert_eq!((report.status, report.error.as_deref()), (HealthStatus::Unknown, Some(why)));
+    probes.abort();
 }

@@ -7,11 +7,12 @@ use super::Name;
 use crate::{
     cli::{
         backend::{answer::WaitOptions, spec},
+        health::HealthOptions,
         output::print,
         policy::PolicyOptions,
     },
     control::Client,
-    model::{Listen, NewBackend, change::NewService},
+    model::{Health, Listen, NewBackend, change::NewService},
 };
 
 /// Add a service; it is kept across restarts
@@ -20,6 +21,7 @@ use crate::{
     group = ArgGroup::new("where").args(["listen", "auto_port"]).required(true).multiple(true),
     after_help = "Examples:\n  \
         gateway service add mqtt --listen :1883 --backend 10.0.1.2:1883 --backend 10.0.1.3:1883,weight=2\n  \
+        gateway service add web --listen :80 --backend 10.0.1.4:8080 --health http --health-path /healthz\n  \
         gateway service add game --auto-port --algorithm source --idle-timeout 10m"
 )]
 pub struct Add {
@@ -37,14 +39,18 @@ pub struct Add {
     #[command(flatten)]
     policy: PolicyOptions,
     #[command(flatten)]
+    health: Option<HealthOptions>,
+    #[command(flatten)]
     wait: WaitOptions,
 }
 
 impl Add {
     pub async fn execute(self, client: &Client) -> Result<()> {
-        let Self { name: Name { name }, listen, auto_port, backends, policy, wait } = self;
+        let Self { name: Name { name }, listen, auto_port, backends, policy, health, wait } = self;
         let addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
-        let new = NewService { name, listen, auto_port, policy: policy.into(), backends, ..NewService::default() };
+        let health = health.map(|options| options.on(Health::default()));
+        let policy = policy.into();
+        let new = NewService { name, listen, auto_port, policy, health, backends, ..NewService::default() };
         let added = client.add_service(&new).await?;
         print(&format!("service {} added: {}", added.name, added.url))?;
         for (address, answer) in wait.answers(client, &added.name, &addresses).await? {

@@ -10,7 +10,7 @@ use crate::{
         output::{Format, cell, table},
     },
     control::{Client, views::ServiceView},
-    model::Listen,
+    model::{Health, HealthKind, Listen},
 };
 
 /// Show a service with its policy and backends
@@ -43,9 +43,23 @@ fn text(service: &ServiceView) -> String {
         ("on deadline", name(policy.on_deadline)),
         ("no backend", name(policy.no_backend)),
         ("unknown flow", name(policy.unknown_flow)),
+        ("health", probes(&service.health)),
     ];
     let facts = table(&["SERVICE", &service.name], facts.map(|(fact, value)| vec![cell(fact), cell(value)]));
     format!("{facts}\n\n{}", backend::table_of(&service.backends))
+}
+
+/// `http /healthz, expects 204; every 2s, timeout 1s, rise 1, fall 3`.
+fn probes(health: &Health) -> String {
+    if health.kind == HealthKind::None {
+        return "not probed".to_owned();
+    }
+    let mut what = health.kind.name().to_owned();
+    what.extend([&health.path, &health.service].into_iter().flatten().map(|option| format!(" {option}")));
+    what.extend(health.host.iter().map(|host| format!(" of {host}")));
+    what.extend(health.expect.iter().map(|expect| format!(", expects {expect}")));
+    let [interval, timeout] = [health.interval, health.timeout].map(humantime::format_duration);
+    format!("{what}; every {interval}, timeout {timeout}, rise {}, fall {}", health.rise, health.fall)
 }
 
 /// The name of a choice, as the options and the file have it.

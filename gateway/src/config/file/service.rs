@@ -59,8 +59,8 @@ pub(super) fn read(mut section: Section<'_, '_>, report: &Report<'_>, defaults: 
         section.missing("listen", "write listen = \":443\" or listen = \"203.0.113.10:443\"");
     }
     let policy = read_policy(&mut section, defaults, &mut places);
-    let health =
-        section.section("health", "service.health", format!("{prefix}health ")).map(read_health).unwrap_or_default();
+    let health = section.section("health", "service.health", format!("{prefix}health "));
+    let health = health.map(|section| read_health(section, &mut places)).unwrap_or_default();
     let limits =
         section.section("limits", "service.limits", format!("{prefix}limits ")).map(read_limits).unwrap_or_default();
 

@@ -1,20 +1,19 @@
 //! The tables below `[[service]]`: backend, health, limits.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::HashMap, net::SocketAddr};
 
 use serde_spanned::Spanned;
 
 use super::Place;
 use crate::{
-    config::{finding::fault, section::Section},
+    config::{
+        finding::fault,
+        rules::{Field, STREAK},
+        section::Section,
+        value::FromText,
+    },
     model::{Backend, Health, Limits},
 };
-
-/// Longest interval and timeout of a health check.
-const MAX_PROBE: Duration = Duration::from_secs(3600);
-
-/// Most successes or failures in a row that a health check waits for.
-const MAX_STREAK: u32 = 100;
 
 /// The backend, where its address is and where its weight is, if it is given.
 pub(super) fn read_backend(mut section: Section<'_, '_>) -> Option<(Backend, Place, Option<Place>)> {
@@ -31,31 +30,33 @@ pub(super) fn read_backend(mut section: Section<'_, '_>) -> Option<(Backend, Pla
     Some((Backend { weight, ..Backend::new(address) }, place, weight_place))
 }
 
-pub(super) fn read_health(mut section: Section<'_, '_>) -> Health {
-    let default = Health::default();
-    let kind = section.choice("kind").map_or(default.kind, Spanned::into_inner);
-    let interval = section.text::<Duration>("interval");
-    let timeout = section.text::<Duration>("timeout");
-    for (key, duration) in [("interval", &interval), ("timeout", &timeout)] {
-        if let Some(duration) = duration
-            && (duration.get_ref().is_zero() || *duration.get_ref() > MAX_PROBE)
-        {
-            let message = format!("{key}: {} is out of range", humantime::format_duration(*duration.get_ref()));
-            section.error(&duration.span(), fault(message, "use more than 0s and at most 1h"));
-        }
-    }
-    let timeout_place = timeout.as_ref().map(Spanned::span);
-    let interval = interval.map_or(default.interval, Spanned::into_inner);
-    let timeout = timeout.map_or(default.timeout.min(interval), Spanned::into_inner);
-    if let Some(place) = timeout_place.filter(|_| timeout > interval) {
-        let [timeout, interval] = [timeout, interval].map(humantime::format_duration);
-        let message = format!("timeout: {timeout} is longer than the interval of {interval}");
-        section.error(&place, fault(message, "use a shorter timeout or a longer interval"));
-    }
-    let rise = section.count("rise", MAX_STREAK).map_or(default.rise, Spanned::into_inner);
-    let fall = section.count("fall", MAX_STREAK).map_or(default.fall, Spanned::into_inner);
+/// The health check, where its fields are.
+pub(super) fn read_health(mut section: Section<'_, '_>, places: &mut HashMap<Field, Place>) -> Health {
+    let Health { kind, interval, timeout, rise, fall, .. } = Health::default();
+    let kind = section.choice("kind").map_or(kind, Spanned::into_inner);
+    let mut placed = Placed { section: &mut section, places };
+    let interval = placed.text("interval").unwrap_or(interval);
+    let timeout = placed.text("timeout").unwrap_or(timeout.min(interval));
+    let (path, host) = (placed.text("path"), placed.text("host"));
+    let (expect, service) = (placed.text("expect"), placed.text("service"));
+    let rise = section.count("rise", *STREAK.end()).map_or(rise, Spanned::into_inner);
+    let fall = section.count("fall", *STREAK.end()).map_or(fall, Spanned::into_inner);
     section.finish();
-    Health { kind, interval, timeout, rise, fall }
+    Health { kind, interval, timeout, rise, fall, path, host, expect, service }
+}
+
+/// A health check whose fields are noted down with their places.
+struct Placed<'s, 'r, 'i> {
+    section: &'s mut Section<'r, 'i>,
+    places: &'s mut HashMap<Field, Place>,
+}
+
+impl Placed<'_, '_, '_> {
+    fn text<T: FromText>(&mut self, key: &'static str) -> Option<T> {
+        let written = self.section.text::<T>(key)?;
+        self.places.insert(Field::Health(key), written.span());
+        Some(written.into_inner())
+    }
 }
 
 pub(super) fn read_limits(mut section: Section<'_, '_>) -> Limits {

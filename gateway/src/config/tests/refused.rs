@@ -177,7 +177,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "[[service]]\nname = \"a\"\nlisten = \":80\"\nhealth.timeout = \"0s\"",
         "4:18",
         "timeout: 0s is out of range",
-        "more than 0s",
+        "use 1ms to 1h",
     ),
     (
         "[[service]]\nname = \"a\"\nlisten = \":80\"\nhealth.rise = 0",
@@ -190,6 +190,18 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "4:15",
         "fall: 1000 is out of range",
         "from 1 to 100",
+    ),
+    (
+        "[[service]]\nname = \"a\"\nlisten = \":80\"\nhealth.path = \"/healthz\"",
+        "4:15",
+        "service \"a\": health path: a probe of kind tcp has none",
+        "set kind to http, or leave path out",
+    ),
+    (
+        "[[service]]\nname = \"a\"\nlisten = \":80\"\nhealth = { kind = \"http\", expect = \"2xx\" }",
+        "4:36",
+        "health expect: `2xx` is not a list of HTTP statuses",
+        "\"200-399\"",
     ),
     (
         "[[service]]\nname = \"a\"\nlisten = \":80\"\nlimits.connections = 0",

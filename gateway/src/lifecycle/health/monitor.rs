@@ -18,7 +18,7 @@ use tokio::{
 use super::{pace::Pace, probe::Probe, streak::Streak, watch::watch};
 use crate::{
     lifecycle::{Desired, Engine, HealthBook, Observation, PacketTables, ResolvedService},
-    model::{Backend, BackendState, Health, HealthReport, HealthStatus},
+    model::{Backend, BackendState, Health, HealthReport, HealthStatus, Service},
 };
 
 /// Changes that come within this time are one step for the packet tables.
@@ -168,7 +168,7 @@ impl Monitor {
             let watch = watched.backends.get_mut(backend).filter(|watch| watch.id == id)?;
             if watch.status != report.status {
                 watch.status = report.status;
-                log_change(service, *backend, report);
+                log_change(&watched.resolved.service, *backend, report);
             }
             Some(observation)
         });
@@ -178,11 +178,8 @@ impl Monitor {
 
 impl Plan {
     fn new(backend: &Backend, health: &Health, snat: &[IpAddr]) -> Self {
-        let Health { kind: _, interval, timeout, rise, fall } = *health;
-        let to = backend.address;
-        let from = snat.iter().find(|address| address.is_ipv4() == to.is_ipv4()).copied();
-        let pace = Pace { interval, is_awaited: backend.state == BackendState::Starting };
-        Self { probe: Probe { to, from, timeout }, pace, rise, fall }
+        let pace = Pace { interval: health.interval, is_awaited: backend.state == BackendState::Starting };
+        Self { probe: Probe::new(backend, health, snat), pace, rise: health.rise, fall: health.fall }
     }
 }
 
@@ -196,12 +193,15 @@ async fn hand_over<P: PacketTables>(engine: &Arc<Engine<P>>, observations: Vec<O
     }
 }
 
-fn log_change(service: &str, backend: SocketAddr, report: &HealthReport) {
+fn log_change(service: &Service, address: SocketAddr, report: &HealthReport) {
+    let is_active = |backend: &Backend| backend.address == address && backend.state == BackendState::Active;
     match report {
         HealthReport { status: HealthStatus::Down, error: Some(error), .. } => {
-            log::warn!("service {service}: backend {backend} is down: {error}");
+            let is_missed = service.backends.iter().any(is_active);
+            let level = if is_missed { log::Level::Warn } else { log::Level::Info };
+            log::log!(level, "service {}: backend {address} is down: {error}", service.name);
         }
-        _ => log::info!("service {service}: backend {backend} is up"),
+        _ => log::info!("service {}: backend {address} is up", service.name),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One probe of a backend.
 
 use std::{
+    error::Error,
     io,
     net::{IpAddr, SocketAddr},
     time::Duration,
@@ -9,7 +10,11 @@ use std::{
 use nix::errno::Errno;
 use tokio::time;
 
-use super::tcp;
+use super::{grpc, http, tcp};
+use crate::model::{Backend, Health, HealthKind};
+
+/// What probes call themselves where the protocol has room for it.
+pub(super) const USER_AGENT: &str = concat!("gateway-health/", env!("CARGO_PKG_VERSION"));
 
 /// What to ask a backend, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +23,14 @@ pub(super) struct Probe {
     /// Absent: as the kernel chooses.
     pub from: Option<IpAddr>,
     pub timeout: Duration,
+    pub question: Question,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    Handshake,
+    Http(http::Get),
+    Grpc(grpc::Check),
 }
 
 /// Why a probe did not succeed.
@@ -30,9 +43,30 @@ pub(super) enum Failure {
 }
 
 impl Probe {
+    /// The probe of a service's backend, from the first of these addresses that is of its family.
+    pub fn new(backend: &Backend, health: &Health, snat: &[IpAddr]) -> Self {
+        let to = backend.address;
+        let from = snat.iter().find(|address| address.is_ipv4() == to.is_ipv4()).copied();
+        let question = match health.kind {
+            // A new backend of a deployment is asked even where others are not.
+            HealthKind::Tcp | HealthKind::None => Question::Handshake,
+            HealthKind::Http => Question::Http(http::Get::new(to, health)),
+            HealthKind::Grpc => Question::Grpc(grpc::Check::new(health)),
+        };
+        Self { to, from, timeout: health.timeout, question }
+    }
+
     pub async fn run(&self) -> Result<(), Failure> {
-        let probe = tcp::handshake(self.to, self.from);
-        time::timeout(self.timeout, probe).await.unwrap_or_else(|_| Err(self.unanswered()))
+        time::timeout(self.timeout, self.ask()).await.unwrap_or_else(|_| Err(self.unanswered()))
+    }
+
+    async fn ask(&self) -> Result<(), Failure> {
+        let Self { to, from, .. } = *self;
+        match &self.question {
+            Question::Handshake => tcp::handshake(to, from).await,
+            Question::Http(get) => get.run(tcp::connect(to, from).await?).await,
+            Question::Grpc(check) => check.run(tcp::connect(to, from).await?).await,
+        }
     }
 
     fn unanswered(&self) -> Failure {
@@ -44,6 +78,16 @@ impl Failure {
     /// The socket could not be made or bound.
     pub fn own(action: &str, error: &io::Error) -> Self {
         Self::Own(format!("cannot probe: {action}: {}", sentence(error)))
+    }
+
+    /// What was exchanged over a connection broke off, or was not what it should be.
+    pub fn of_exchange(protocol: &str, error: &(dyn Error + 'static)) -> Self {
+        let mut deepest = error;
+        while let Some(cause) = deepest.source() {
+            deepest = cause;
+        }
+        let reason = deepest.downcast_ref().map_or_else(|| deepest.to_string(), sentence);
+        Self::Backend(format!("no {protocol} answer: {reason}"))
     }
 
     /// The connection failed.

@@ -19,21 +19,21 @@ use super::probe::Failure;
 pub(super) async fn handshake(to: SocketAddr, from: Option<IpAddr>) -> Result<(), Failure> {
     let socket = socket(to, from)?;
     hold_back_ack(&socket).map_err(|error| Failure::own("prepare the socket", &error))?;
-    connect(socket, to).await.map(drop)
+    socket.connect(to).await.map(drop).map_err(|error| Failure::of_connection(&error))
 }
 
-/// A socket for a connection to `to`.
-pub(super) fn socket(to: SocketAddr, from: Option<IpAddr>) -> Result<TcpSocket, Failure> {
+/// A connection to the backend, which is closed with a FIN when it is dropped.
+pub(super) async fn connect(to: SocketAddr, from: Option<IpAddr>) -> Result<TcpStream, Failure> {
+    socket(to, from)?.connect(to).await.map_err(|error| Failure::of_connection(&error))
+}
+
+fn socket(to: SocketAddr, from: Option<IpAddr>) -> Result<TcpSocket, Failure> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(|error| Failure::own("make a socket", &error))?;
     if let Some(from) = from {
         bind(&socket, from).map_err(|error| Failure::own(&format!("send from {from}"), &error))?;
     }
     Ok(socket)
-}
-
-pub(super) async fn connect(socket: TcpSocket, to: SocketAddr) -> Result<TcpStream, Failure> {
-    socket.connect(to).await.map_err(|error| Failure::of_connection(&error))
 }
 
 /// The port is chosen by connect(2), which can use one for many backends.
