@@ -1,9 +1,15 @@
 //! One backend, probed again and again.
 
-use tokio::time::{Instant, sleep, sleep_until};
+use std::{sync::LazyLock, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
 
 use super::{pace::Pace, probe::Failure, streak::Streak};
 use crate::model::{HealthReport, HealthStatus};
+
+/// Probes of all backends begin at the same multiples of this time, many at once: waking up for each costs more than
+/// the probe.
+const TICK: Duration = Duration::from_millis(10);
 
 /// Probes for as long as it is polled, and reports each change.
 ///
@@ -17,7 +23,7 @@ pub(super) async fn watch<F: Future<Output = Result<(), Failure>>>(
     let began = Instant::now();
     let mut has_phase = streak.status() != HealthStatus::Starting;
     if has_phase {
-        sleep(pace.phase(fastrand::f64())).await;
+        sleep_until(tick(began + pace.phase(fastrand::f64()))).await;
     }
     loop {
         let probed_at = Instant::now();
@@ -30,15 +36,22 @@ pub(super) async fn watch<F: Future<Output = Result<(), Failure>>>(
             has_phase = true;
             pace.phase(fastrand::f64())
         };
-        sleep_until(probed_at + pause).await;
+        sleep_until(tick(probed_at + pause)).await;
     }
+}
+
+/// The tick that is nearest to `instant`.
+fn tick(instant: Instant) -> Instant {
+    static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let ticks = instant.saturating_duration_since(*EPOCH).div_duration_f64(TICK).round();
+    *EPOCH + TICK.mul_f64(ticks)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, time::Duration};
+    use std::cell::RefCell;
 
-    use tokio::time::timeout;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
 
@@ -75,7 +88,7 @@ mod tests {
         let (at, reports) = probes(HealthStatus::Unknown, 100 * INTERVAL, Duration::ZERO, |_| true).await;
         assert!(at[0] <= INTERVAL, "{at:?}");
         assert!((89..=112).contains(&at.len()), "{} probes", at.len());
-        let (shortest, longest) = (INTERVAL.mul_f64(0.9), INTERVAL.mul_f64(1.1) + Duration::from_millis(1));
+        let (shortest, longest) = (INTERVAL.mul_f64(0.9) - TICK, INTERVAL.mul_f64(1.1) + TICK);
         assert!(gaps(&at).iter().all(|gap| (shortest..=longest).contains(gap)), "{at:?}");
         assert_eq!(reports, [HealthStatus::Up]);
     }
@@ -84,9 +97,22 @@ mod tests {
     async fn new_backend_is_probed_at_once_and_eagerly_until_it_answers() {
         let (at, reports) = probes(HealthStatus::Starting, 10 * INTERVAL, Duration::ZERO, |number| number > 5).await;
         assert!(at[0] < Duration::from_millis(1), "{at:?}");
-        assert!(gaps(&at)[..5].iter().all(|gap| *gap < Duration::from_millis(222)), "{at:?}");
+        assert!(gaps(&at)[..5].iter().all(|gap| *gap <= Duration::from_millis(220) + TICK), "{at:?}");
         assert_eq!(reports, [HealthStatus::Starting, HealthStatus::Up]);
-        assert!(gaps(&at)[7..].iter().all(|gap| *gap >= INTERVAL.mul_f64(0.9)), "{at:?}");
+        assert!(gaps(&at)[7..].iter().all(|gap| *gap >= INTERVAL.mul_f64(0.9) - TICK), "{at:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_of_many_backends_share_their_ticks() {
+        let began = tick(Instant::now());
+        for _ in 0..100 {
+            let wanted = began + INTERVAL.mul_f64(fastrand::f64());
+            let next = tick(wanted);
+            let off = next.saturating_duration_since(wanted).max(wanted.saturating_duration_since(next));
+            assert!(off <= TICK / 2 + Duration::from_micros(1), "{off:?}");
+            let ticks = (next - began).div_duration_f64(TICK);
+            assert!((ticks - ticks.round()).abs() < 0.001, "{ticks} ticks");
+        }
     }
 
     #[tokio::test(start_paused = true)]
