@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep_until};
 use super::{pace::Pace, probe::Failure, streak::Streak};
 use crate::model::{HealthReport, HealthStatus};
 
-/// Probes of all backends begin at the same multiples of this time, many at once: waking up for each costs more than
-/// the probe.
+/// Probes of all backends begin at the same multiples of this time, many at once, to wake up less
+/// often.
 const TICK: Duration = Duration::from_millis(10);
 
 /// Probes for as long as it is polled, and reports each change.
