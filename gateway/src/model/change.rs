@@ -75,7 +75,7 @@ impl PolicyChange {
     }
 }
 
-/// The fields of a [`Backend`] to set.
+/// The fields of a backend to set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackendChange {

@@ -9,7 +9,7 @@ use gateway_tests::{
 
 use super::stage::{NEW, OLD, PATIENCE, Stage};
 
-const OFTEN: [&str; 0] = [];
+const OFTEN: [&str; 2] = ["--health-interval", "200ms"];
 
 /// A connection to one of the old backends that is in use.
 #[track_caller]

@@ -55,7 +55,7 @@ fn drain_by_hand_signals_cuts_and_keeps_the_backend_for_later() {
     let stage = Stage::remote();
     let _servers = OLD.map(|index| stage.serve(index));
     let gateway = stage.start();
-    stage.add_service(&gateway, &["--algorithm", "source"]);
+    stage.add_service(&gateway, &["--algorithm", "source", "--health-interval", "200ms"]);
     let stream = client::connect(&stage.lab.client, stage.public()).unwrap();
     let holder: usize = client::read_identity(&stream).unwrap().parse().unwrap();
     let other = OLD[1 - holder];

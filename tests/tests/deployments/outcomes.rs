@@ -18,7 +18,7 @@ fn new_connections_move_open_ones_stay_and_the_old_processes_are_told_to_end() {
         let stage = Stage::new(side, mode, family);
         let _servers: Vec<_> = [OLD, NEW].concat().into_iter().map(|index| stage.serve(index)).collect();
         let gateway = stage.start();
-        stage.add_service(&gateway, &[]);
+        stage.add_service(&gateway, &["--health-interval", "200ms"]);
         stage.assert_served_by(OLD);
         let stream = client::connect(&stage.lab.client, stage.public()).unwrap();
         client::read_identity(&stream).unwrap();
@@ -43,7 +43,7 @@ fn first_answer_is_enough_and_the_rest_join_later() {
     let stage = Stage::remote();
     let _old = OLD.map(|index| stage.serve(index));
     let gateway = stage.start();
-    stage.add_service(&gateway, &[]);
+    stage.add_service(&gateway, &["--health-interval", "200ms"]);
     let _first = stage.serve(NEW[0]);
     stage.begin(&["--detach", "--no-rollback-on-errors"]).wait(PATIENCE).success();
     stage.assert_served_by([NEW[0], NEW[0]]);
@@ -57,7 +57,7 @@ fn nothing_happens_to_the_old_ones_when_no_new_one_answers() {
     let stage = Stage::remote();
     let _old = OLD.map(|index| stage.serve(index));
     let gateway = stage.start();
-    stage.add_service(&gateway, &[]);
+    stage.add_service(&gateway, &["--health-interval", "200ms"]);
     let output = stage.begin(&["--timeout", "600ms"]).wait(PATIENCE);
     assert_eq!(output.code, Some(1), "{output:?}");
     assert!(output.stderr.contains("nothing was switched, nobody was signalled"), "{output:?}");
@@ -75,7 +75,7 @@ fn interrupt_before_the_switch_undoes_and_after_it_lets_go() {
     let stage = Stage::remote();
     let _old = OLD.map(|index| stage.serve(index));
     let gateway = stage.start();
-    stage.add_service(&gateway, &[]);
+    stage.add_service(&gateway, &["--health-interval", "200ms"]);
     let mut early = stage.begin(&[]);
     stage.wait_for_phase(&gateway, "starting");
     early.signal(Signal::SIGINT);
@@ -117,7 +117,7 @@ fn new_backends_that_refuse_connections_are_rolled_back() {
     let _old = OLD.map(|index| stage.serve(index));
     let gateway = stage.start();
     // Probes so rare that only what connections meet tells how the new backends are.
-    stage.add_service(&gateway, &[]);
+    stage.add_service(&gateway, &["--health-interval", "1h", "--health-timeout", "1s"]);
     let new = NEW.map(|index| stage.serve(index));
     let mut deployment = stage.begin(&["--wait", "all", "--rollback-on-errors", "30s"]);
     deployment.wait_for_line("new connections", PATIENCE);

@@ -37,7 +37,8 @@ const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "llvm-22-
 const COMPILER_CLIPPY: &str = "rust-web-clippy";
 const CPP_COMPILER: &str = "g++";
 /// The programs of the lab, each with the package that brings it.
-const LAB: [(&str, &str); 9] = [
+const LAB: [(&str, &str); 10] = [
+    ("bpftool", "bpftool"),
     ("busybox", "busybox-static"),
     ("curl", "curl"),
     ("ethtool", "ethtool"),
