@@ -6,7 +6,7 @@ use gateway::{
         views::{BackendQuery, FlowQuery},
     },
     model::{
-        BackendState, NewBackend, Owner,
+        BackendState, NewBackend, Owner, Process,
         change::{BackendChange, NewService, PolicyChange, ServiceChange, WantedState},
         flow::FlowState,
     },
@@ -64,6 +64,28 @@ fn backend_comes_drains_and_goes() {
     assert_eq!(daemon.wait(client.backends(&BackendQuery::default())).unwrap().len(), 3);
     daemon.wait(client.remove_backend("web", address)).unwrap();
     assert_eq!(kind(daemon.wait(client.remove_backend("web", address))), ErrorKind::NotFound);
+}
+
+#[test]
+fn process_behind_a_backend_is_identified_wherever_it_is_named() {
+    let daemon = Daemon::start();
+    let client = daemon.client();
+    let with_process = |address: &str, id| NewBackend {
+        process: Some(Process::Pid { id, start: None }),
+        ..NewBackend::new(address.parse().unwrap())
+    };
+    let own = std::process::id();
+    let new = NewService { backends: vec![with_process("10.0.1.7:80", own)], ..new_service("web", ":81") };
+    let with_service = daemon.wait(client.add_service(&new)).unwrap().backends.remove(0);
+    let alone = daemon.wait(client.add_backend("web", &with_process("10.0.1.8:80", own))).unwrap();
+    assert!(matches!(with_service.process, Some(Process::Pid { start: Some(_), .. })), "{with_service:?}");
+    assert_eq!(with_service.process, alone.process);
+
+    // Larger than any process id that Linux gives.
+    const NOBODY: u32 = 1 << 30;
+    let new = NewService { backends: vec![with_process("10.0.1.9:80", NOBODY)], ..new_service("new", ":82") };
+    assert_eq!(kind(daemon.wait(client.add_service(&new))), ErrorKind::Invalid);
+    assert_eq!(kind(daemon.wait(client.add_backend("web", &with_process("10.0.1.9:80", NOBODY)))), ErrorKind::Invalid);
 }
 
 #[test]

@@ -28,8 +28,9 @@ pub async fn show<P: PacketTables>(
 
 pub async fn add<P: PacketTables>(
     State(gateway): Shared<P>,
-    Body(new): Body<NewService>,
+    Body(mut new): Body<NewService>,
 ) -> Result<(StatusCode, Json<ServiceView>), ApiError> {
+    new.backends.iter_mut().try_for_each(super::backends::identify)?;
     let name = new.name.clone();
     let desired = gateway.change(|desired| desired.add_service(new)).await?;
     log::info!("service {name} added");
