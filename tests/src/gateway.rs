@@ -137,13 +137,16 @@ pub fn command(lab: &Lab) -> Command {
 /// The program under test: `GATEWAY_BIN`, or the one that cargo built beside this test.
 #[track_caller]
 pub fn program() -> PathBuf {
-    let built = || {
-        let test = env::current_exe().expect("a running program has a path");
-        let profile = test.ancestors().find(|folder| folder.ends_with("debug") || folder.ends_with("release"));
-        profile.expect("cargo puts tests below the profile's folder").join("gateway")
-    };
-    let program = env::var_os("GATEWAY_BIN").map_or_else(built, PathBuf::from);
-    assert!(program.exists(), "{} is missing: run `cargo build` first, or set GATEWAY_BIN", program.display());
+    env::var_os("GATEWAY_BIN").map_or_else(|| built("gateway"), PathBuf::from)
+}
+
+/// A program that cargo built beside this one.
+#[track_caller]
+pub fn built(name: &str) -> PathBuf {
+    let own = env::current_exe().expect("a running program has a path");
+    let profile = own.ancestors().find(|folder| folder.ends_with("debug") || folder.ends_with("release"));
+    let program = profile.expect("cargo puts programs below the profile's folder").join(name);
+    assert!(program.exists(), "{} is missing: run `cargo build` first", program.display());
     program
 }
 

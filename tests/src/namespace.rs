@@ -14,7 +14,10 @@ use std::{
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, setns, unshare},
-    sys::{prctl, signal::Signal},
+    sys::{
+        prctl,
+        signal::{SigSet, Signal},
+    },
 };
 
 use crate::{
@@ -101,6 +104,8 @@ impl Namespace {
         let mut command = Command::new(program);
         let enter = move || {
             prctl::set_pdeathsig(Signal::SIGKILL)?;
+            // The starter may keep signals for itself; programs are to end by them.
+            SigSet::empty().thread_set_mask()?;
             setns(&handle, CloneFlags::CLONE_NEWNET)?;
             show_own_devices_in_sysfs()?;
             Ok(())

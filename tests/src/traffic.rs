@@ -11,13 +11,17 @@ pub mod crowd;
 pub mod grpc;
 pub mod heartbeat;
 pub mod http;
+pub mod instance;
 pub mod payload;
 pub mod server;
+pub mod sessions;
 
 pub use churn::{Churn, FirstToClose, Tally};
 pub use client::Failure;
 pub use heartbeat::Heartbeat;
+pub use instance::Instance;
 pub use server::{Behaviour, Server};
+pub use sessions::{SessionTally, Sessions};
 
 /// How long a read, write or connect may take before it counts as failed.
 pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -13,13 +13,14 @@ use gateway_tests::{
     leftovers::{leftovers_of, sweep},
     packets::{Capture, RawHost, Segment},
     traffic::{
-        Behaviour, Churn, Failure, Server,
+        Behaviour, Churn, Failure, Instance, Server, Sessions,
         client::{self, failure_to_connect},
         crowd,
         http::HttpServer,
         payload,
     },
 };
+use nix::sys::signal::Signal;
 
 const PORT: u16 = 20_000;
 const BACKEND_PORT: u16 = 8_000;
@@ -100,6 +101,37 @@ fn a_thousand_connections_are_open_at_once() {
     assert_eq!(servers.iter().map(Server::open).sum::<usize>(), 1_000);
     servers.iter().for_each(Server::reset_all);
     assert_eq!(crowd::exchange_on_all(&crowd), Err(Failure::Reset));
+}
+
+#[test]
+fn sessions_tell_a_server_that_ends_politely_from_one_that_does_not() {
+    const SESSIONS: usize = 50;
+    let lab = Topology::two_arm(2).build();
+    let to = lab.front.at(Family::V4, PORT);
+    let mut addresses = lab.backends_at(Family::V4, BACKEND_PORT).into_iter();
+    let mut start = |host, name| Instance::start(host, addresses.next().unwrap(), name);
+    let polite = start(&lab.backends[0], "polite");
+    let killed = start(&lab.backends[1], "killed");
+    forward_in_kernel(&lab.front, to, &lab.backends_at(Family::V4, BACKEND_PORT));
+    let sessions = Sessions::start(&lab.client, to, SESSIONS);
+    let opened = sessions.tally().opened;
+    assert_eq!(opened.values().sum::<usize>(), SESSIONS);
+
+    let only = lab.backends[1].at(Family::V4, BACKEND_PORT);
+    let rule = format!("ip daddr {} tcp dport {} dnat to {only}", to.ip(), to.port());
+    lab.front.nft(&format!("insert rule ip nat prerouting {rule}"));
+    polite.signal(Signal::SIGTERM);
+    let ledger = polite.ledger(Duration::from_secs(20));
+    assert_eq!((ledger.ended, ledger.failed), (opened["polite"] as u64, 0), "{ledger:?}");
+    sessions.wait_until_open(SESSIONS);
+    let tally = sessions.tally();
+    assert_eq!((tally.ended_by_server, tally.failed()), (opened["polite"], 0), "{tally:?}");
+
+    killed.signal(Signal::SIGKILL);
+    eventually(Duration::from_secs(20), || match sessions.tally() {
+        tally if tally.failures.contains_key(&Failure::Refused) => Ok(()),
+        tally => Err(tally),
+    });
 }
 
 #[test]

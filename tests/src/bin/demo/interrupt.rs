@@ -8,7 +8,7 @@ use nix::sys::signal::{SigSet, Signal};
 /// Removes every lab of this process and ends it when it is interrupted. Call it before threads are started.
 pub fn clean_up_on_signals() {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
-    // Threads inherit the mask, so only the waiting one gets the signals; programs start with an empty mask.
+    // Threads inherit the mask, so only the waiting one gets the signals; the lab's programs start without it.
     signals.thread_block().expect("the signals can be blocked");
     thread::spawn(move || {
         let signal = signals.wait().expect("the set holds real signals");
