@@ -45,6 +45,10 @@ pub fn ensure(needs: &[Need]) -> Result<Toolchain> {
     if !missing.is_empty() {
         packages::install(&missing)?;
     }
+    let programs = packages::missing_programs(needs);
+    if !programs.is_empty() {
+        packages::install_programs(&programs)?;
+    }
     match found {
         Some(toolchain) => Ok(toolchain),
         None => complete_toolchain(),

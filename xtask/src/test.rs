@@ -38,7 +38,7 @@ pub struct Test {
 
 impl Test {
     pub fn execute(self) -> Result<()> {
-        let toolchain = setup::ensure(if self.no_lint { &[Need::Lab] } else { &Need::ALL })?;
+        let toolchain = setup::ensure(if self.no_lint { &[Need::Lab, Need::Applications] } else { &Need::ALL })?;
         if !self.no_lint {
             lint::check(&toolchain)?;
         }

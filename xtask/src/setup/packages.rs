@@ -23,13 +23,15 @@ pub enum Need {
     Fuzz,
     /// The programs with which tests and demo build networks and make traffic.
     Lab,
+    /// The servers and clients that tests run through the gateway.
+    Applications,
     /// The emulator that boots kernels, and what is put into its machines.
     Kernels,
 }
 
 impl Need {
     /// What building, linting and testing need, which is all but the kernels.
-    pub const ALL: [Self; 3] = [Self::Lint, Self::Fuzz, Self::Lab];
+    pub const ALL: [Self; 4] = [Self::Lint, Self::Fuzz, Self::Lab, Self::Applications];
 }
 
 /// Debian 12's compiler with the source of `core`, and the LLVM it uses.
@@ -48,6 +50,27 @@ const LAB: [(&str, &str); 10] = [
     ("ping", "iputils-ping"),
     ("sysctl", "procps"),
     ("tcpdump", "tcpdump"),
+];
+
+/// Servers that people run behind a gateway, and their clients, each with the package that brings it.
+const APPLICATIONS: [(&str, &str); 8] = [
+    ("etcd", "etcd-server"),
+    ("etcdctl", "etcd-client"),
+    ("mosquitto", "mosquitto"),
+    ("mosquitto_pub", "mosquitto-clients"),
+    ("nginx", "nginx"),
+    ("openssl", "openssl"),
+    ("redis-benchmark", "redis-tools"),
+    ("redis-server", "redis-server"),
+];
+/// Keeps out what would start a server when its package is installed, and at every boot from then on.
+const WITHOUT_UNITS: [&str; 6] = [
+    "-o",
+    "DPkg::Options::=--path-exclude=/lib/systemd/system/*",
+    "-o",
+    "DPkg::Options::=--path-exclude=/usr/lib/systemd/system/*",
+    "-o",
+    "DPkg::Options::=--path-exclude=/etc/init.d/*",
 ];
 
 /// The programs that boot kernels, each with the package that brings it.
@@ -70,11 +93,20 @@ pub fn missing(needs: &[Need], toolchain: Option<&Toolchain>) -> Vec<String> {
     }
     for (need, programs) in [(Need::Lab, &LAB[..]), (Need::Kernels, &KERNELS)] {
         if needs.contains(&need) {
-            let lacking = programs.iter().filter(|(program, _)| !on_path(program));
-            packages.extend(lacking.map(|(_, package)| (*package).to_owned()));
+            packages.extend(missing_of(programs));
         }
     }
     packages
+}
+
+/// The packages of servers that `needs` lacks: for [`install_programs`].
+pub fn missing_programs(needs: &[Need]) -> Vec<String> {
+    if needs.contains(&Need::Applications) { missing_of(&APPLICATIONS) } else { Vec::new() }
+}
+
+fn missing_of(programs: &[(&str, &str)]) -> Vec<String> {
+    let lacking = programs.iter().filter(|(program, _)| !on_path(program));
+    lacking.map(|(_, package)| (*package).to_owned()).collect()
 }
 
 /// The packages to build a toolchain from, given the compiler that is there.
@@ -97,6 +129,20 @@ pub fn llvm_available(major: u32) -> bool {
 ///
 /// Without apt, or without the right to use it, the error says what to install by hand.
 pub fn install(packages: &[String]) -> Result<()> {
+    install_with(&[], packages)
+}
+
+/// Installs packages of servers as [`install`] does, but only their programs: no server is started, neither by the
+/// installation nor at the next boot.
+///
+/// # Errors
+///
+/// As [`install`].
+pub fn install_programs(packages: &[String]) -> Result<()> {
+    install_with(&WITHOUT_UNITS, packages)
+}
+
+fn install_with(options: &[&str], packages: &[String]) -> Result<()> {
     let list = packages.join(" ");
     if which::which("apt-get").is_err() {
         bail!("this machine has no apt: install what Debian 12 calls {list} by hand; docs/building.md says how");
@@ -105,7 +151,7 @@ pub fn install(packages: &[String]) -> Result<()> {
     let by_hand =
         || format!("to install by hand, as root: apt-get update && apt-get install --no-install-recommends {list}");
     apt(&["update", "--quiet=2"]).with_context(by_hand)?;
-    apt(&[&["install", "--quiet", "--yes", "--no-install-recommends"][..], &strs(packages)].concat())
+    apt(&[&["install", "--quiet", "--yes", "--no-install-recommends"], options, &strs(packages)].concat())
         .with_context(by_hand)
 }
 
