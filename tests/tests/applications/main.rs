@@ -16,6 +16,7 @@ mod database;
 mod grpc;
 mod hairpin;
 mod mqtt;
+mod pipeline;
 mod web;
 
 /// For a program to start, to end, or to see what it waits for.
