@@ -12,6 +12,7 @@ mod stage;
 mod summary;
 
 use stage::Stage;
+use summary::Outcome;
 
 fn main() -> ExitCode {
     interrupt::clean_up_on_signals();
@@ -31,11 +32,11 @@ fn main() -> ExitCode {
     ];
     let outcomes = stages.map(|stage| stage.play());
     println!("\n== Summary\n\n{}", summary::table(&outcomes));
-    if outcomes.iter().all(|outcome| outcome.failed == 0) {
-        println!("\nEvery connection was served. All namespaces, pins and programs are gone again.");
+    if outcomes.iter().all(Outcome::is_flawless) {
+        println!("\nEvery connection was served, none was cut. All namespaces, pins and programs are gone again.");
         ExitCode::SUCCESS
     } else {
-        println!("\nConnections failed: this should not be. Please report it with the output above.");
+        println!("\nConnections failed or were cut: this should not be. Please report it with the output above.");
         ExitCode::FAILURE
     }
 }

@@ -7,9 +7,9 @@ use std::{
 };
 
 use gateway_tests::{
-    Family, Gateway, GatewayConfig, Lab, Mode, Topology, eventually,
-    scenario::{BACKEND_PORT, PORT, numbered_servers},
-    traffic::{Behaviour, Churn, Heartbeat, Server, Tally, client},
+    Family, Gateway, GatewayConfig, Lab, Mode, Topology,
+    scenario::{BACKEND_PORT, PORT},
+    traffic::{Behaviour, Churn, Instance, Server, SessionTally, Sessions, Tally, client},
 };
 
 use crate::summary::Outcome;
@@ -17,8 +17,10 @@ use crate::summary::Outcome;
 const SERVICE: &str = "web";
 const CONNECTIONS: usize = 400;
 const TRANSFER: usize = 50_000_000;
-const CHURN_PER_SECOND: u32 = 300;
-const SWITCH_TIMEOUT: Duration = Duration::from_secs(10);
+const CHURN_PER_SECOND: u32 = 200;
+const SESSIONS: usize = 200;
+const BEFORE_AND_AFTER: Duration = Duration::from_secs(1);
+const END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A network with four containers: two are replaced by the other two.
 pub struct Stage {
@@ -33,21 +35,24 @@ impl Stage {
     pub fn play(&self) -> Outcome {
         println!("\n== {}\n", self.title);
         let lab = self.topology.build();
-        let _servers = numbered_servers(&lab);
         let gateway = Gateway::start(&lab, &GatewayConfig::new(&lab, self.mode));
         let stage = Play { lab: &lab, gateway: &gateway, family: self.family };
-        stage.add_service();
-        let before = stage.show_balance();
+        let old = [stage.start_container(0, "v1-a"), stage.start_container(1, "v1-b")];
+        stage.add_service(&old);
+        let mut by_container = stage.show_balance();
         let transfer = stage.show_transfer();
-        let (tally, longest_pause) = stage.show_deployment();
+        let (short, long) = stage.show_deployment(old);
         println!("$ gateway status\n{}", gateway.cli(&["status"]).success().stdout);
+        for (container, connections) in short.served_by.iter().chain(&long.opened) {
+            *by_container.entry(container.clone()).or_default() += connections;
+        }
         Outcome {
             title: self.title,
-            before,
-            served: CONNECTIONS + tally.served(),
-            failed: tally.failed(),
+            by_container,
+            failed: short.failed() + long.failed(),
+            cut: long.cut(),
+            moved: long.ended_by_server,
             transfer,
-            longest_pause,
         }
     }
 }
@@ -63,8 +68,9 @@ impl Play<'_> {
         self.lab.front.at(self.family, PORT)
     }
 
-    fn container(&self, index: usize) -> String {
-        self.lab.backends[index].at(self.family, BACKEND_PORT).to_string()
+    fn start_container(&self, index: usize, name: &str) -> Instance {
+        let host = &self.lab.backends[index];
+        Instance::start(host, host.at(self.family, BACKEND_PORT), name)
     }
 
     fn show_command(&self, arguments: &[&str]) {
@@ -72,8 +78,8 @@ impl Play<'_> {
         print!("{}", self.gateway.cli(arguments).success().stdout);
     }
 
-    fn add_service(&self) {
-        let (listen, first, second) = (self.listen().to_string(), self.container(0), self.container(1));
+    fn add_service(&self, [first, second]: &[Instance; 2]) {
+        let (listen, first, second) = (self.listen().to_string(), first.backend(), second.backend());
         let backends = ["--backend", &first, "--backend", &second];
         self.show_command(&[&["service", "add", SERVICE, "--listen", &listen][..], &backends].concat());
     }
@@ -85,8 +91,8 @@ impl Play<'_> {
             let container = client::identity_of(&self.lab.client, self.listen()).expect("the service answers");
             *answers.entry(container).or_default() += 1;
         }
-        let shares = answers.iter().map(|(container, count)| format!("container {container}: {count}"));
-        println!("{CONNECTIONS} connections: {}", shares.collect::<Vec<_>>().join(", "));
+        let shares = answers.iter().map(|(container, count)| format!("{container}: {count}"));
+        println!("{CONNECTIONS} connections, by container: {}\n", shares.collect::<Vec<_>>().join(", "));
         answers
     }
 
@@ -101,50 +107,39 @@ impl Play<'_> {
         client::upload(&self.lab.client, listen, 1, TRANSFER).expect("the transfer arrives whole");
         let rate = TRANSFER as f64 * 8.0 / start.elapsed().as_secs_f64();
         println!(
-            "{} MB sent, digest compared: {:.0} Mbit/s (debug build of the sender)",
+            "{} MB sent, digest compared: {:.0} Mbit/s (debug build of the sender)\n",
             TRANSFER / 1_000_000,
             rate / 1e6
         );
         rate
     }
 
-    /// Replaces containers 0 and 1 by 2 and 3 under load; gives what came of the load, and the longest exchange
-    /// on a connection that was open all the time.
-    fn show_deployment(&self) -> (Tally, Duration) {
-        println!("rolling deployment under {CHURN_PER_SECOND} new connections a second, one connection stays open:");
-        let stream = client::connect(&self.lab.client, self.listen()).expect("the service answers");
-        let container = client::read_identity(&stream).expect("the container says its name");
-        let open = Heartbeat::on(stream);
+    /// Replaces the old containers by two new ones under load; gives what came of the load.
+    fn show_deployment(&self, old: [Instance; 2]) -> (Tally, SessionTally) {
+        println!("a new version, under {CHURN_PER_SECOND} connections/s and {SESSIONS} that stay open:");
+        let sessions = Sessions::start(&self.lab.client, self.listen(), SESSIONS);
         let churn = Churn::start(&self.lab.client, self.listen(), CHURN_PER_SECOND);
-        open.expect_beats(100);
-        for index in [2, 3] {
-            self.show_command(&["backend", "add", SERVICE, &self.container(index)]);
+        std::thread::sleep(BEFORE_AND_AFTER);
+        let new = [self.start_container(2, "v2-a"), self.start_container(3, "v2-b")];
+        let [first, second] = new.each_ref().map(Instance::backend);
+        let backends = ["--backend", &first, "--backend", &second];
+        let options = ["--wait", "all", "--rollback-on-errors", "1s"];
+        self.show_command(&[&["deploy", SERVICE][..], &backends, &options].concat());
+        for (name, container) in ["v1-a", "v1-b"].into_iter().zip(old) {
+            let ledger = container.ledger(END_TIMEOUT);
+            println!("{name} has ended: {} connections, {} failed", ledger.ended, ledger.failed);
         }
-        open.expect_beats(100);
-        for index in [0, 1] {
-            self.show_command(&["backend", "drain", SERVICE, &self.container(index)]);
-        }
-        self.wait_for_switch();
-        open.expect_beats(100);
-        let tally = churn.stop();
-        let longest = open.stop().expect("the open connection lives on");
+        sessions.wait_until_open(SESSIONS);
+        std::thread::sleep(BEFORE_AND_AFTER);
+        let (short, long) = (churn.stop(), sessions.stop());
         println!(
-            "{} connections served, {} failed, by container: {:?}",
-            tally.served(),
-            tally.failed(),
-            tally.served_by
+            "{} short connections, {} failed; {} stayed open, {} were cut, {} moved to the new version\n",
+            short.served(),
+            short.failed() + long.failed(),
+            SESSIONS,
+            long.cut(),
+            long.ended_by_server,
         );
-        println!("the connection to container {container} lived through it; its longest exchange took {longest:.1?}\n");
-        (tally, longest)
-    }
-
-    fn wait_for_switch(&self) {
-        eventually(SWITCH_TIMEOUT, || {
-            let container = client::identity_of(&self.lab.client, self.listen());
-            match container.as_deref() {
-                Ok("2" | "3") => Ok(()),
-                other => Err(format!("a new connection reached {other:?}")),
-            }
-        });
+        (short, long)
     }
 }
