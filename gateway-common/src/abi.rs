@@ -6,6 +6,7 @@
 
 mod counters;
 mod flow;
+mod limits;
 #[cfg(feature = "aya")]
 mod pod;
 mod service;
@@ -15,6 +16,7 @@ mod tuple;
 
 pub use counters::{BackendCounters, Traffic};
 pub use flow::{Direction, Egress, Flow, Hop, Scratch, Seen};
+pub use limits::{FRACTION_BITS, Limit, Limits, Source, Usage};
 pub use service::{Algorithm, Answer, Backend, Link, MAX_WEIGHT, Service, ServiceKey, Slot};
 pub use settings::{MAX_SNAT, Settings, TICK_SHIFT, ticks_from_millis, ticks_from_secs};
 pub use syn::{MAX_TRIED, Syn, TCP_HEADER_WORDS};
@@ -42,4 +44,7 @@ const _: () = {
     assert!(size_of::<BackendCounters>() == 64);
     assert!(size_of::<Syn>() == 128);
     assert!(size_of::<Settings>() == 32);
+    assert!(size_of::<Limits>() == 56);
+    assert!(size_of::<Usage>() == 16);
+    assert!(size_of::<Source>() == 24);
 };

@@ -13,6 +13,7 @@ mod frame;
 mod handshake;
 pub mod headers;
 mod icmp;
+mod limits;
 mod open;
 mod parse;
 mod reason;
@@ -30,7 +31,7 @@ pub use select::{hash_address, hash_tuple};
 pub use tables::{FlowTable, InsertError, Tables};
 pub use tcp::{Flags, State, state};
 
-use crate::abi::{Direction, ServiceKey};
+use crate::abi::{Direction, Flow, ServiceKey};
 use parse::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP};
 
 /// Decides what becomes of the packet in `frame`, and makes it so. `ip` is work space for the headers.
@@ -66,38 +67,56 @@ fn decide<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network) -> R
 fn new_to_table<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network) -> Result<Verdict, Reason> {
     let segment = parse::segment(frame, ip)?;
     let mut known = tables.half_open().get(segment.tuple());
-    tables.scratch().ok_or(Reason::RewriteFailed)?.failed_over = 0;
+    let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
+    (scratch.failed_over, scratch.limited, scratch.admitted) = (0, 0, 0);
     if let Some(entry) = &mut known
         && let Some(verdict) = handshake::half_open(frame, tables, &segment, entry)?
     {
         return Ok(verdict);
     }
     if tables.scratch().is_some_and(|scratch| scratch.failed_over == 0) {
-        let backend = admit(frame, tables, &segment)?;
+        let backend = choose(frame, tables, &segment)?;
         tables.scratch().ok_or(Reason::RewriteFailed)?.backend = backend;
     }
     // The SYN that is to go there: this packet, or the one that it refuses.
     let refusal = known.filter(|entry| entry.direction == Direction::Reply);
-    if let Some(reply) = &refusal {
-        ip.tuple = reply.to.reversed();
+    match &refusal {
+        Some(reply) => ip.tuple = reply.to.reversed(),
+        None => limits::admit(frame, tables, &segment)?,
     }
-    open::prepare(frame, tables, &ip.tuple)?;
-    if let Some(reply) = refusal {
-        fail_over::restore(frame, tables, ip)?;
-        fail_over::record_refusal(tables, reply);
+    if let Err(reason) = open(frame, tables, ip, refusal) {
+        limits::withdraw(tables, &ip.tuple);
+        return Err(reason);
     }
-    open::open(tables, &ip.tuple)?;
     let segment = parse::segment(frame, ip)?;
     let entry = tables.half_open().get(segment.tuple()).ok_or(Reason::OpenRace)?;
     handshake::begin(frame, tables, &segment, entry)
 }
 
+/// Opens the flow of a client's SYN with the backend that the scratch room names: of the packet, or of the SYN that the
+/// packet refuses, which takes its place.
+#[inline(always)]
+fn open<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    ip: &mut Network,
+    refusal: Option<&mut Flow>,
+) -> Result<(), Reason> {
+    open::prepare(frame, tables, &ip.tuple)?;
+    if let Some(reply) = refusal {
+        fail_over::restore(frame, tables, ip)?;
+        fail_over::record_refusal(tables, reply);
+    }
+    open::open(tables, &ip.tuple)
+}
+
 /// The backend, by its index, for a segment of no flow, if it is a SYN for a service; otherwise the reason why not.
 #[inline(always)]
-fn admit<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment) -> Result<u32, Reason> {
+fn choose<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment) -> Result<u32, Reason> {
     let key = ServiceKey::new(segment.tuple().dst, segment.tuple().dst_port);
     let service = tables.service(&key).ok_or(Reason::NoService)?;
     if segment.flags.opens() {
+        tables.scratch().ok_or(Reason::RewriteFailed)?.limited = service.limits();
         return open::choose(frame, tables, segment, service);
     }
     Err(answer::refuse(frame, segment, service.unknown_flow, Reason::UnknownFlowReset, Reason::UnknownFlow))

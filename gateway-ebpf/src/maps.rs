@@ -7,8 +7,8 @@ use aya_ebpf::{
 };
 use gateway_common::{
     abi::{
-        Address, Backend, BackendCounters, Flow, Link, MAX_SNAT, Scratch, Service, ServiceKey, Settings, Slot, Syn,
-        Tuple,
+        Address, Backend, BackendCounters, Flow, Limits, Link, MAX_SNAT, Scratch, Service, ServiceKey, Settings, Slot,
+        Source, Syn, Tuple, Usage,
     },
     nat::{Network, Reason},
 };
@@ -57,6 +57,18 @@ pub static OPEN_FLOWS: Array<i64> = Array::with_max_entries(1 << 16, BPF_F_MMAPA
 /// Totals by backend.
 #[map]
 pub static COUNTERS: PerCpuArray<BackendCounters> = PerCpuArray::with_max_entries(1 << 16, 0);
+
+/// Limits by the identifier of their service. Not preallocated, so that an update swaps the whole value under RCU.
+#[map]
+pub static LIMITS: HashMap<u32, Limits> = HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+
+/// What services with limits have used.
+#[map]
+pub static TOTAL_USAGE: HashMap<u32, Usage> = HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+
+/// What their sources have used. Who has not connected for long may be forgotten.
+#[map]
+pub static SOURCE_USAGE: LruHashMap<Source, Usage> = LruHashMap::with_max_entries(1 << 16, 0);
 
 /// Packets by [`Hook`] and [`Reason`].
 #[map]

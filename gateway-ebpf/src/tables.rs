@@ -9,13 +9,15 @@ use aya_ebpf::{
 };
 use gateway_common::{
     abi::{
-        Address, Backend, BackendCounters, Flow, Scratch, Service, ServiceKey, Settings, Slot, Syn, TICK_SHIFT, Tuple,
+        Address, Backend, BackendCounters, Flow, Limits, Scratch, Service, ServiceKey, Settings, Slot, Source, Syn,
+        TICK_SHIFT, Tuple, Usage,
     },
     nat::{FlowTable, InsertError, Network, Tables},
 };
 
 use crate::maps::{
-    BACKENDS, COUNTERS, FLOWS, HALF_OPEN, HEADERS, OPEN_FLOWS, SCRATCH, SERVICES, SETTINGS, SLOTS, SNAT, SYNS, SYNS_LEN,
+    BACKENDS, COUNTERS, FLOWS, HALF_OPEN, HEADERS, LIMITS, OPEN_FLOWS, SCRATCH, SERVICES, SETTINGS, SLOTS, SNAT,
+    SOURCE_USAGE, SYNS, SYNS_LEN, TOTAL_USAGE,
 };
 
 const EEXIST: i32 = 17;
@@ -136,11 +138,43 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn add_open_flows(&self, backend: u32, change: i64) {
         if let Some(open) = OPEN_FLOWS.get_ptr_mut(backend) {
-            // `core::sync::atomic` has no arithmetic for this target, which lacks compare-and-swap before
-            // instruction set v3; addition it has always had.
-            // SAFETY: an aligned value in map memory, only ever changed atomically.
-            unsafe { atomic_xadd::<i64, i64, { AtomicOrdering::Relaxed }>(open, change) };
+            // SAFETY: map memory, only ever changed atomically.
+            self.add(unsafe { &mut *open }, change);
         }
+    }
+
+    #[inline(always)]
+    fn limits(&self, service: u32) -> Option<&Limits> {
+        // SAFETY: not preallocated, so an element is never reused while a program reads it.
+        unsafe { LIMITS.get(&service) }
+    }
+
+    #[inline(always)]
+    fn total_usage(&self, service: u32) -> Option<&mut Usage> {
+        let usage = TOTAL_USAGE.get_ptr_mut(&service)?;
+        // SAFETY: map memory that RCU keeps alive while the program runs; changed atomically where it matters.
+        Some(unsafe { &mut *usage })
+    }
+
+    #[inline(always)]
+    fn source_usage(&self, source: &Source) -> Option<&mut Usage> {
+        let usage = SOURCE_USAGE.get_ptr_mut(source)?;
+        // SAFETY: as above.
+        Some(unsafe { &mut *usage })
+    }
+
+    #[inline(always)]
+    fn open_account(&self, source: &Source) {
+        // It exists already, or another CPU makes it.
+        let _ = SOURCE_USAGE.insert(source, &Usage::default(), u64::from(BPF_NOEXIST));
+    }
+
+    #[inline(always)]
+    fn add(&self, number: &mut i64, change: i64) {
+        // `core::sync::atomic` has no arithmetic for this target, which lacks compare-and-swap before instruction
+        // set v3; addition it has always had.
+        // SAFETY: aligned, and behind a unique reference as far as this program is concerned.
+        unsafe { atomic_xadd::<i64, i64, { AtomicOrdering::Relaxed }>(number, change) };
     }
 
     #[inline(always)]

@@ -3,7 +3,9 @@
 mod backends;
 mod clock;
 mod cut;
+mod drift;
 mod flows;
+mod limits;
 mod maglev;
 mod mapped;
 mod regions;
@@ -54,6 +56,7 @@ pub struct Tables {
     flows: flows::FlowTable,
     half_open: flows::FlowTable,
     cutter: Cutter,
+    accounts: limits::Accounts,
     reasons: PerCpuArray<MapData, u64>,
     open_flows: mapped::MappedArray<i64>,
     settings: mapped::MappedArray<Settings>,
@@ -84,6 +87,7 @@ impl Tables {
             flows,
             half_open,
             cutter: Cutter::new(|name| datapath.map(name))?,
+            accounts: limits::Accounts::new(|name| datapath.map(name))?,
             settings,
             interfaces: Vec::new(),
             warnings: Vec::new(),
@@ -193,7 +197,8 @@ impl PacketTables for Tables {
             .iter()
             .map(|resolved| (resolved.service.name.clone(), ticks(resolved.service.policy.idle_timeout)))
             .collect();
-        self.services.apply(services, &mut self.backends)
+        self.services.apply(services, &mut self.backends)?;
+        self.accounts.apply(&self.services.limits())
     }
 
     fn flows(&self, filter: &FlowFilter, limit: usize) -> Result<FlowPage> {
@@ -201,7 +206,9 @@ impl PacketTables for Tables {
     }
 
     fn cut(&mut self, service: &str, backend: SocketAddr, answer: Answer) -> Result<u64> {
-        self.cutter.cut(&self.backends.indices(service, backend).collect(), answer.into())
+        let open = self.cutter.cut(&self.backends.indices(service, backend).collect(), answer.into())?;
+        self.accounts.count_anew()?;
+        Ok(open)
     }
 
     fn open_flows(&self, service: &str, backend: SocketAddr) -> u64 {

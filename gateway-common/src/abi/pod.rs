@@ -2,7 +2,10 @@
 
 use aya::Pod;
 
-use super::{Address, Backend, BackendCounters, Flow, Link, Service, ServiceKey, Settings, Slot, Syn, Tuple};
+use super::{
+    Address, Backend, BackendCounters, Flow, Limits, Link, Service, ServiceKey, Settings, Slot, Source, Syn, Tuple,
+    Usage,
+};
 
 macro_rules! pod {
     ($($layout:ty),+ $(,)?) => {
@@ -12,4 +15,19 @@ macro_rules! pod {
     };
 }
 
-pod!(Address, Backend, BackendCounters, Flow, Link, Service, ServiceKey, Settings, Slot, Syn, Tuple);
+pod!(
+    Address,
+    Backend,
+    BackendCounters,
+    Flow,
+    Limits,
+    Link,
+    Service,
+    ServiceKey,
+    Settings,
+    Slot,
+    Source,
+    Syn,
+    Tuple,
+    Usage,
+);

@@ -33,7 +33,16 @@ pub struct Service {
     pub algorithm: Algorithm,
     pub no_backend: Answer,
     pub unknown_flow: Answer,
-    pub reserved: u8,
+    /// 1: the service has an entry in the map of limits.
+    pub limited: u8,
+}
+
+impl Service {
+    /// The key of its limits, or 0 if it has none.
+    #[inline(always)]
+    pub const fn limits(&self) -> u32 {
+        if self.limited == 0 { 0 } else { self.id }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

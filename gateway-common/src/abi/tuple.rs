@@ -50,6 +50,13 @@ impl Address {
         self.words()[3].to_ne_bytes()
     }
 
+    /// The address with its last 64 bits zero.
+    #[inline(always)]
+    pub const fn network(&self) -> Self {
+        let [a, b, _, _] = self.words();
+        Self::from_words([a, b, 0, 0])
+    }
+
     /// Equality by words: without a call, which is what comparing bytes becomes.
     #[inline(always)]
     const fn equals(&self, other: &Self) -> bool {

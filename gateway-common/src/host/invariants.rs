@@ -55,6 +55,7 @@ pub fn check(tables: &HostTables) -> Result<(), String> {
     }
     if tables.half_open.forgotten() == 0 {
         check_attempts(&snapshot.totals)?;
+        check_limits(tables)?;
     }
     check_counts(&snapshot)
 }
@@ -63,6 +64,24 @@ pub fn check(tables: &HostTables) -> Result<(), String> {
 fn check_attempts(totals: &[BackendCounters]) -> Result<(), String> {
     let wrong = totals.iter().find(|total| total.attempts < total.refused + total.unanswered);
     wrong.map_or(Ok(()), |total| Err(format!("more attempts have ended than there were: {total:?}")))
+}
+
+/// The accounts of services with limits, and of their sources, agree with the entries.
+fn check_limits(tables: &HostTables) -> Result<(), String> {
+    for (service, by_source) in tables.limited() {
+        let expected = tables.connections(service);
+        let total = tables.total_usage(service).map_or(0, |usage| usage.open);
+        if total != expected.values().sum::<i64>() {
+            return Err(format!("service {service} has {total} connections by its account, not {expected:?}"));
+        }
+        for (source, open) in expected.iter().filter(|_| by_source) {
+            let counted = tables.source_usage(source).map_or(0, |usage| usage.open);
+            if counted != *open {
+                return Err(format!("{source:?} has {counted} connections by its account, not {open}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_pair(entries: &BTreeMap<Tuple, Flow>, tuple: &Tuple, flow: &Flow) -> Result<(), &'static str> {

@@ -2,15 +2,15 @@
 
 use std::{
     cell::{Cell, RefCell, UnsafeCell},
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, SocketAddr},
 };
 
 use super::{HostFlows, HostFrame, Local, WhenFull};
 use crate::{
     abi::{
-        Address, Algorithm, Answer, Backend, BackendCounters, Direction, Egress, Family, Flow, Hop, MAX_SNAT,
-        MAX_TRIED, Scratch, Seen, Service, ServiceKey, Settings, Slot, Syn, Tuple,
+        Address, Algorithm, Answer, Backend, BackendCounters, Direction, Egress, Family, Flow, Hop, Limits, MAX_SNAT,
+        MAX_TRIED, Scratch, Seen, Service, ServiceKey, Settings, Slot, Source, Syn, Tuple, Usage,
     },
     nat::{FlowTable, Network, State, Tables, Verdict, cut, headers::Mac, process, state},
 };
@@ -52,6 +52,9 @@ pub struct HostTables {
     open_flows: Vec<Cell<i64>>,
     counters: Vec<UnsafeCell<BackendCounters>>,
     syns: Vec<UnsafeCell<Syn>>,
+    limits: HashMap<u32, Limits>,
+    totals: HashMap<u32, UnsafeCell<Usage>>,
+    sources: RefCell<HashMap<Source, Box<UnsafeCell<Usage>>>>,
     scratch: UnsafeCell<Scratch>,
     headers: RefCell<Network>,
     random: RefCell<fastrand::Rng>,
@@ -74,6 +77,9 @@ impl HostTables {
             open_flows: vec![Cell::new(0); MAX_BACKENDS],
             counters: (0..MAX_BACKENDS).map(|_| UnsafeCell::default()).collect(),
             syns: (0..SYNS).map(|_| UnsafeCell::new(Syn::EMPTY)).collect(),
+            limits: HashMap::new(),
+            totals: HashMap::new(),
+            sources: RefCell::default(),
             scratch: UnsafeCell::new(Scratch {
                 original: NO_FLOW,
                 reply: NO_FLOW,
@@ -81,6 +87,8 @@ impl HostTables {
                 backend: 0,
                 failed_over: 0,
                 tried: [0; MAX_TRIED],
+                limited: 0,
+                admitted: 0,
             }),
             headers: RefCell::new(Network::EMPTY),
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
@@ -123,7 +131,7 @@ impl HostTables {
         let slots = if tickets.is_empty() { 0 } else { SLOTS_PER_SERVICE };
         self.slots.extend((0..slots).map(|place| Slot(tickets[place as usize % tickets.len()])));
         let ServiceOptions { algorithm, no_backend, unknown_flow } = options;
-        let service = Service { id, first_slot, slots, algorithm, no_backend, unknown_flow, reserved: 0 };
+        let service = Service { id, first_slot, slots, algorithm, no_backend, unknown_flow, limited: 0 };
         self.services.insert(service_key(listen), service);
         indices
     }
@@ -133,6 +141,60 @@ impl HostTables {
         self.services.get_mut(&service_key(listen)).unwrap_or_else(|| panic!("no service listens on {listen}"))
     }
 
+    /// Sets or removes the limits of the service at `listen` and counts anew, as the daemon does.
+    pub fn set_limits(&mut self, listen: SocketAddr, limits: Option<Limits>) {
+        let service = self.service_mut(listen);
+        let id = service.id;
+        service.limited = u8::from(limits.is_some());
+        match limits {
+            Some(limits) => {
+                self.limits.insert(id, limits);
+                self.totals.entry(id).or_default();
+                self.recount(id);
+            }
+            None => {
+                self.limits.remove(&id);
+                self.totals.remove(&id);
+                self.sources.get_mut().retain(|source, _| source.service != id);
+            }
+        }
+    }
+
+    /// Corrects what is counted of a service's connections to what there are.
+    fn recount(&mut self, service: u32) {
+        let by_source = self.connections(service);
+        let total = self.totals.get_mut(&service).expect("the service has limits");
+        total.get_mut().open = by_source.values().sum();
+        let sources = self.sources.get_mut();
+        sources.iter_mut().filter(|(source, _)| source.service == service).for_each(|(_, it)| it.get_mut().open = 0);
+        if self.limits[&service].by_source == 0 {
+            sources.retain(|source, _| source.service != service);
+        } else {
+            for (source, open) in by_source {
+                sources.entry(source).or_default().get_mut().open = open;
+            }
+        }
+    }
+
+    /// The connections of a service that are not finished, by source.
+    pub fn connections(&self, service: u32) -> BTreeMap<Source, i64> {
+        let mut open = BTreeMap::new();
+        for table in [self.half_open.entries(), self.flows.entries()] {
+            for (tuple, flow) in table.iter().filter(|(_, flow)| flow.direction == Direction::Original) {
+                let reply = table.get(&flow.to.reversed()).map_or(Seen::NOTHING, |twin| twin.seen);
+                if self.backends[flow.backend as usize].service == service && !state(flow.seen, reply).is_finished() {
+                    *open.entry(Source::new(service, &tuple.src)).or_default() += 1;
+                }
+            }
+        }
+        open
+    }
+
+    /// Identifiers of the services with limits, and whether their sources are accounted for.
+    pub fn limited(&self) -> impl Iterator<Item = (u32, bool)> {
+        self.limits.iter().map(|(id, limits)| (*id, limits.by_source != 0))
+    }
+
     /// Gives all slots of the service at `listen` to one backend.
     pub fn send_all_to(&mut self, listen: SocketAddr, backend: u32) {
         let Service { first_slot, slots, .. } = *self.service_mut(listen);
@@ -140,7 +202,7 @@ impl HostTables {
     }
 
     /// Cuts all flows of a backend, as the daemon does. Returns how many were open.
-    pub fn cut(&self, backend: u32, answer: Answer) -> u64 {
+    pub fn cut(&mut self, backend: u32, answer: Answer) -> u64 {
         let originals = |flows: &HostFlows| {
             flows
                 .entries()
@@ -164,6 +226,11 @@ impl HostTables {
             }
         }
         self.add_open_flows(backend, -open.cast_signed());
+        if let Some(&Backend { service, .. }) = self.backends.get(backend as usize)
+            && self.limits.contains_key(&service)
+        {
+            self.recount(service);
+        }
         open
     }
 
@@ -280,6 +347,28 @@ impl Tables for HostTables {
         if let Some(open) = self.open_flows.get(backend as usize) {
             open.set(open.get() + change);
         }
+    }
+
+    fn limits(&self, service: u32) -> Option<&Limits> {
+        self.limits.get(&service)
+    }
+
+    fn total_usage(&self, service: u32) -> Option<&mut Usage> {
+        // SAFETY: the core uses one reference to an account at a time, and the tables are not `Sync`.
+        self.totals.get(&service).map(|usage| unsafe { &mut *usage.get() })
+    }
+
+    fn source_usage(&self, source: &Source) -> Option<&mut Usage> {
+        // SAFETY: as above; behind a box, and removed only by `set_limits`, which needs the tables exclusively.
+        self.sources.borrow().get(source).map(|usage| unsafe { &mut *usage.get() })
+    }
+
+    fn open_account(&self, source: &Source) {
+        self.sources.borrow_mut().entry(*source).or_default();
+    }
+
+    fn add(&self, number: &mut i64, change: i64) {
+        *number = number.wrapping_add(change);
     }
 
     fn counters(&self, backend: u32) -> Option<&mut BackendCounters> {

@@ -10,7 +10,7 @@ use std::{collections::HashMap, net::SocketAddr};
 
 use super::{HostFrame, HostTables, Local, Message, Packet, Routes, ServiceOptions, Snapshot, Stack, Wire, check};
 use crate::{
-    abi::{Address, Answer, Direction, Egress, Flow, Hop, Tuple},
+    abi::{Address, Answer, Direction, Egress, Flow, Hop, Limit, Limits, Tuple},
     nat::{Action, Flags, Reason, Verdict, headers::Mac},
 };
 
@@ -43,6 +43,8 @@ pub enum Step {
     Backends { service: u8, backend: Option<u8> },
     /// The operator ends all flows of a backend, counted through those of a service.
     Cut { service: u8, backend: u8, answer: Answer },
+    /// A service gets limits: open and new connections, of all and of each source; 0 is none.
+    Limit { service: u8, limits: [u8; 4], answer: Answer },
     /// The half-open table loses an entry.
     Forget { flow: u8 },
     /// Any bytes arrive.
@@ -177,6 +179,14 @@ impl Traffic {
             Step::Cut { service, backend, answer } => {
                 let of_service = &self.backends[usize::from(*service) % LISTENS.len()];
                 self.tables.cut(of_service[usize::from(*backend) % of_service.len()], *answer);
+                Ok(())
+            }
+            Step::Limit { service, limits, answer } => {
+                let [open, open_each, new, new_each] = limits.map(|limit| (limit != 0).then(|| u64::from(limit)));
+                let limits = Limits::new(Limit::new(open, new), Limit::new(open_each, new_each), *answer);
+                let is_limit = (limits.total, limits.per_source) != (Limit::NONE, Limit::NONE);
+                let listen = socket(LISTENS[usize::from(*service) % LISTENS.len()]);
+                self.tables.set_limits(listen, is_limit.then_some(limits));
                 Ok(())
             }
             Step::Forget { flow } => {

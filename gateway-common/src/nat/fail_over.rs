@@ -100,7 +100,7 @@ pub fn another<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> u32 {
         if refused { (entry.to.src, entry.to.src_port) } else { (segment.tuple().dst, segment.tuple().dst_port) };
     let Some(service) = tables.service(&ServiceKey::new(address, port)) else { return 0 };
     let Some(scratch) = tables.scratch() else { return 0 };
-    scratch.tried = [0; MAX_TRIED];
+    (scratch.tried, scratch.limited) = ([0; MAX_TRIED], service.limits());
     if let Some(syn) = recall(tables, segment, entry) {
         if refused && syn.tried[MAX_TRIED - 1] != 0 {
             return 0;

@@ -3,6 +3,7 @@
 use super::{
     Reason, Verdict, answer, cut,
     frame::Frame,
+    limits,
     parse::Segment,
     rewrite,
     tables::{FlowTable, Tables},
@@ -132,6 +133,7 @@ fn transition<T: Tables>(tables: &T, flow: &mut Flow, seen: Seen) {
     let change = i64::from(finished(before)) - i64::from(finished(flow.seen));
     if change != 0 {
         tables.add_open_flows(flow.backend, change);
+        limits::count(tables, flow, twin, change);
     }
 }
 

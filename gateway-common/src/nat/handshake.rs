@@ -5,7 +5,7 @@ use super::{
     fail_over::{self, Attempt},
     flow,
     frame::Frame,
-    open,
+    limits, open,
     parse::Segment,
     tables::{FlowTable, Tables},
     tcp::{self, Flags},
@@ -26,6 +26,7 @@ pub fn half_open<F: Frame, T: Tables>(
     entry: &mut Flow,
 ) -> Result<Option<Verdict>, Reason> {
     let original = entry.direction == Direction::Original;
+    let before = entry.seen;
     let attempt = fail_over::attempt(tables, segment, entry);
     if matches!(attempt, Attempt::Refused | Attempt::Unanswered) {
         let another = fail_over::another(tables, segment, entry);
@@ -34,6 +35,7 @@ pub fn half_open<F: Frame, T: Tables>(
         }
         if another != 0 {
             fail_over::record_refusal(tables, entry);
+            account(tables, entry, before);
             return Err(Reason::RefusalWithheld);
         }
     }
@@ -60,7 +62,21 @@ pub fn half_open<F: Frame, T: Tables>(
         fail_over::remember(frame, tables, segment, entry.backend);
     }
     record(tables, segment, entry);
+    if entry.seen != before {
+        account(tables, entry, before);
+    }
     flow::send(frame, segment, entry, Reason::Forwarded).map(Some)
+}
+
+/// An attempt may have ended, or go on after all, since its direction `entry` had seen `before`.
+#[inline(never)]
+fn account<T: Tables>(tables: &T, entry: &Flow, before: Seen) {
+    let Some(twin) = tables.half_open().get(&entry.to.reversed()) else { return };
+    let finished = |own| tcp::state(own, twin.seen).is_finished();
+    let change = i64::from(finished(before)) - i64::from(finished(entry.seen));
+    if change != 0 {
+        limits::count(tables, entry, twin, change);
+    }
 }
 
 /// The SYN of a flow that has just been opened.

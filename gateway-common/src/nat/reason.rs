@@ -74,6 +74,14 @@ reasons! {
     NoBackendReset = "no_backend_reset" => Answer,
     /// A segment for a service that belongs to no flow, answered by a reset.
     UnknownFlowReset = "unknown_flow_reset" => Answer,
+    /// A SYN beyond a service's limit of open connections, answered by a reset.
+    LimitConnectionsReset = "limit_connections_reset" => Answer,
+    /// A SYN beyond a source's limit of open connections, answered by a reset.
+    LimitConnectionsPerSourceReset = "limit_connections_per_source_reset" => Answer,
+    /// A SYN beyond a service's limit of new connections, answered by a reset.
+    LimitRateReset = "limit_rate_reset" => Answer,
+    /// A SYN beyond a source's limit of new connections, answered by a reset.
+    LimitRatePerSourceReset = "limit_rate_per_source_reset" => Answer,
     /// A segment of a flow that was cut, answered by a reset.
     FlowCutReset = "flow_cut_reset" => Answer,
     /// TTL or hop limit at its end, answered by ICMP time exceeded.
@@ -91,6 +99,14 @@ reasons! {
     FlowCut = "flow_cut" => Drop,
     /// A backend's reset in answer to a SYN that is not remembered: the client's repetition goes to another backend.
     RefusalWithheld = "refusal_withheld" => Drop,
+    /// A SYN beyond a service's limit of open connections.
+    LimitConnections = "limit_connections" => Drop,
+    /// A SYN beyond a source's limit of open connections.
+    LimitConnectionsPerSource = "limit_connections_per_source" => Drop,
+    /// A SYN beyond a service's limit of new connections.
+    LimitRate = "limit_rate" => Drop,
+    /// A SYN beyond a source's limit of new connections.
+    LimitRatePerSource = "limit_rate_per_source" => Drop,
     /// The flow table is at its capacity.
     TableFull = "table_full" => Drop,
     /// No source port is free towards the backend.

@@ -1,6 +1,9 @@
 //! The maps and the host, as the core sees them.
 
-use crate::abi::{Address, Backend, BackendCounters, Flow, Scratch, Service, ServiceKey, Settings, Slot, Syn, Tuple};
+use crate::abi::{
+    Address, Backend, BackendCounters, Flow, Limits, Scratch, Service, ServiceKey, Settings, Slot, Source, Syn, Tuple,
+    Usage,
+};
 
 /// Why a flow table did not take an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,18 @@ pub trait Tables {
     /// not tuples that rest. Closes that race can take a count below zero until a sweep sets it right.
     fn open_flows(&self, backend: u32) -> i64;
     fn add_open_flows(&self, backend: u32, change: i64);
+    fn limits(&self, service: u32) -> Option<&Limits>;
+    /// What a service with limits has used, in place. A caller uses one reference to it at a time.
+    #[expect(clippy::mut_from_ref, reason = "map memory, which the kernel shares between CPUs as well")]
+    fn total_usage(&self, service: u32) -> Option<&mut Usage>;
+    /// What a source has used, in place, as far as it is not forgotten. A caller uses one reference to it at a time.
+    #[expect(clippy::mut_from_ref, reason = "map memory, which the kernel shares between CPUs as well")]
+    fn source_usage(&self, source: &Source) -> Option<&mut Usage>;
+    /// Sees to it that a source has an account.
+    fn open_account(&self, source: &Source);
+    /// Adds to a number of [`Usage`], atomically.
+    fn add(&self, number: &mut i64, change: i64);
+
     /// This CPU's totals of a backend, in place. A caller uses one reference to them at a time.
     #[expect(clippy::mut_from_ref, reason = "map memory of this CPU")]
     fn counters(&self, backend: u32) -> Option<&mut BackendCounters>;

@@ -12,8 +12,9 @@ const ACK: Flags = Flags::ACK;
 
 impl World {
     /// Cuts what the client's flow has as its backend.
-    fn cut(&self, answer: Answer) -> u64 {
-        self.tables.cut(self.flow().backend, answer)
+    fn cut(&mut self, answer: Answer) -> u64 {
+        let backend = self.flow().backend;
+        self.tables.cut(backend, answer)
     }
 }
 
@@ -27,7 +28,7 @@ fn assert_reset(outcome: &Outcome, to: &Packet, seq: u32) {
 
 #[test]
 fn cut_flow_is_finished_and_nothing_revives_it() {
-    in_both_families(|world| {
+    in_both_families(|mut world| {
         world.establish();
         assert_eq!((world.cut(Answer::Reset), world.open_flows(), world.tables.open_flows(0)), (1, 0, 1));
         assert_eq!(world.state(), State::Closed);
@@ -42,7 +43,7 @@ fn cut_flow_is_finished_and_nothing_revives_it() {
 
 #[test]
 fn segment_of_a_cut_flow_is_answered_by_the_reset_its_sender_expects() {
-    in_both_families(|world| {
+    in_both_families(|mut world| {
         world.establish();
         world.cut(Answer::Reset);
         let question = world.client_data(ACK, 5, "in flight").ack(ISS.wrapping_add(700));
@@ -54,7 +55,7 @@ fn segment_of_a_cut_flow_is_answered_by_the_reset_its_sender_expects() {
 
 #[test]
 fn reset_of_a_cut_flow_is_not_answered() {
-    in_both_families(|world| {
+    in_both_families(|mut world| {
         world.establish();
         world.cut(Answer::Reset);
         world.send(&world.client_data(Flags::RST, 0, "")).expect(Reason::FlowCut);
@@ -64,7 +65,7 @@ fn reset_of_a_cut_flow_is_not_answered() {
 
 #[test]
 fn silently_cut_flow_answers_nothing() {
-    in_both_families(|world| {
+    in_both_families(|mut world| {
         world.establish();
         assert_eq!(world.cut(Answer::Drop), 1);
         world.send(&world.client_data(ACK, 0, "on")).expect(Reason::FlowCut);
@@ -75,7 +76,7 @@ fn silently_cut_flow_answers_nothing() {
 
 #[test]
 fn errors_about_a_cut_flow_reach_nobody() {
-    in_both_families(|world| {
+    in_both_families(|mut world| {
         world.establish();
         let sent = world.send(&world.client_data(ACK, 0, "question")).packet();
         world.cut(Answer::Reset);
@@ -104,7 +105,7 @@ fn new_syn_on_a_cut_tuple_opens_a_flow_elsewhere_and_the_old_backend_is_still_tu
 
 #[test]
 fn half_open_flows_of_a_cut_backend_go_and_the_next_syn_opens_anew() {
-    in_both_families(|world| {
+    in_both_families(|mut world| {
         world.send(&world.syn()).expect(Reason::Opened);
         world.send(&world.syn_ack()).expect(Reason::Forwarded);
         assert_eq!((world.cut(Answer::Reset), world.tables.half_open.len()), (0, 0));
@@ -114,12 +115,12 @@ fn half_open_flows_of_a_cut_backend_go_and_the_next_syn_opens_anew() {
 
 #[test]
 fn closing_flow_is_cut_but_one_that_both_ends_closed_is_left_to_end() {
-    in_both_families(|world| {
+    in_both_families(|mut world| {
         world.establish();
         world.send(&world.client_data(Flags::FIN, 0, "")).expect(Reason::Forwarded);
         assert_eq!(world.cut(Answer::Reset), 1);
     });
-    in_both_families(|world| {
+    in_both_families(|mut world| {
         world.establish();
         world.finish();
         assert_eq!(world.cut(Answer::Reset), 0);
@@ -129,7 +130,7 @@ fn closing_flow_is_cut_but_one_that_both_ends_closed_is_left_to_end() {
 
 #[test]
 fn flow_that_one_end_reset_cannot_be_revived_after_a_cut() {
-    in_both_families(|world| {
+    in_both_families(|mut world| {
         world.establish();
         world.send(&world.client_data(Flags::RST, 0, "")).expect(Reason::Forwarded);
         assert_eq!(world.cut(Answer::Reset), 0);
@@ -158,7 +159,7 @@ fn receiver_expects_what_it_acknowledged_or_all_that_was_sent() {
 
 #[test]
 fn cut_flow_keeps_its_tuple_while_its_ends_go_on_sending() {
-    in_both_families(|world| {
+    in_both_families(|mut world| {
         let flow = world.establish();
         world.tables.advance(1_000_000);
         world.cut(Answer::Drop);

@@ -11,6 +11,7 @@ mod finishing;
 mod frames;
 mod handshake;
 mod icmp;
+mod limits;
 mod link_layer;
 mod opening;
 mod ports;

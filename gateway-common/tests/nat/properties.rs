@@ -81,7 +81,7 @@ fn assert_only_translated(before: &Packet, after: &Packet) {
 fn random_traffic_reaches_every_outcome() {
     let mut reached = BTreeSet::new();
     let mut random = fastrand::Rng::with_seed(3);
-    for seed in 0..150 {
+    for seed in 0..300 {
         let mut traffic = Traffic::new(seed);
         let bytes: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(STEPS * 8).collect();
         for step in Step::decode(&bytes) {

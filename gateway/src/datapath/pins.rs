@@ -16,7 +16,7 @@ use gateway_common::abi::VERSION;
 use crate::model::status::AttachMode;
 
 /// The maps by their names in the object.
-pub const MAPS: [&str; 11] = [
+pub const MAPS: [&str; 14] = [
     "FLOWS",
     "HALF_OPEN",
     "SERVICES",
@@ -28,6 +28,9 @@ pub const MAPS: [&str; 11] = [
     "SNAT",
     "LINKS",
     "SETTINGS",
+    "LIMITS",
+    "TOTAL_USAGE",
+    "SOURCE_USAGE",
 ];
 
 const MODES: [AttachMode; 3] = [AttachMode::XdpNative, AttachMode::XdpGeneric, AttachMode::Tc];

@@ -19,6 +19,7 @@ use gateway_common::abi;
 
 use super::{
     backends::Backends,
+    limits,
     maglev::{self, Candidate},
     mapped::MappedArray,
     regions::{Region, Regions},
@@ -94,6 +95,12 @@ impl Services {
         }
         self.drop_given_up()?;
         self.drop_unclaimed(backends)
+    }
+
+    /// The limits of the services that have any, by their identifiers.
+    pub fn limits(&self) -> HashMap<u32, abi::Limits> {
+        let limits = |placed: &Placed| Some((placed.id, limits::entry(&placed.resolved.as_ref()?.service.limits)?));
+        self.placed.values().filter_map(limits).collect()
     }
 
     fn place(&mut self, resolved: &Arc<ResolvedService>, backends: &mut Backends) -> Result<()> {
@@ -222,7 +229,7 @@ fn entry(id: u32, region: Region, resolved: &ResolvedService) -> abi::Service {
         },
         no_backend: policy.no_backend.into(),
         unknown_flow: policy.unknown_flow.into(),
-        reserved: 0,
+        limited: u8::from(limits::entry(&resolved.service.limits).is_some()),
     }
 }
 

@@ -13,7 +13,7 @@ use gateway_common::{
     nat::{self, timeout},
 };
 
-use super::{clock, flows::FlowTable, mapped::MappedArray, syscall};
+use super::{clock, drift::Drift, flows::FlowTable, limits::Accounts, mapped::MappedArray, syscall};
 
 /// What one sweep saw and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,8 +33,9 @@ pub struct Sweeper {
     /// For putting back what should not have been taken.
     writable: BpfHashMap<MapData, Tuple, Flow>,
     open_flows: MappedArray<i64>,
-    /// How far the count of open flows was from the truth at the last sweep, by backend.
-    drift: HashMap<u32, i64>,
+    /// Of the counts of open flows, by backend.
+    drift: Drift<u32>,
+    accounts: Accounts,
 }
 
 impl Sweeper {
@@ -45,7 +46,8 @@ impl Sweeper {
             half_open: FlowTable::new(Map::LruHashMap(open("HALF_OPEN")?), open("HALF_OPEN")?)?,
             writable: BpfHashMap::try_from(Map::HashMap(open("FLOWS")?)).context("open the flow table")?,
             open_flows: MappedArray::new(&open("OPEN_FLOWS")?).context("map the counters of open flows")?,
-            drift: HashMap::new(),
+            drift: Drift::default(),
+            accounts: Accounts::new(open)?,
         })
     }
 
@@ -55,6 +57,7 @@ impl Sweeper {
         let mut swept = Swept::default();
         self.sweep_half_open(now, &mut swept)?;
         self.sweep_established(now, &idle_timeout, &mut swept)?;
+        self.accounts.correct()?;
         Ok(swept)
     }
 
@@ -165,23 +168,15 @@ impl Sweeper {
         Ok(true)
     }
 
-    /// Corrects counters that were wrong by the same sign twice in a row: a sweep alone is not a moment, so
-    /// connections that come and go meanwhile make small differences.
+    /// Corrects counters that have been wrong for longer than a sweep takes.
     fn correct(&mut self, mut truth: HashMap<u32, i64>, flows: u64) {
         truth.insert(0, i64::try_from(flows).unwrap_or(i64::MAX));
         for index in 0..self.open_flows.len() {
             let counter = self.open_flows.counter(index);
-            let present = counter.load(Ordering::Relaxed);
-            let difference = truth.get(&index).copied().unwrap_or(0) - present;
-            let before = self.drift.remove(&index).unwrap_or(0);
-            if difference == 0 {
-                continue;
-            }
-            if before.signum() == difference.signum() {
-                let correction = before.abs().min(difference.abs()) * difference.signum();
+            let difference = truth.get(&index).copied().unwrap_or(0) - counter.load(Ordering::Relaxed);
+            let correction = self.drift.lasting(index, difference);
+            if correction != 0 {
                 counter.fetch_add(correction, Ordering::Relaxed);
-            } else {
-                self.drift.insert(index, difference);
             }
         }
     }

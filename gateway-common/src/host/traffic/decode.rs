@@ -52,6 +52,11 @@ impl Step {
             27 => Self::Reroute { mtu: [1500, 1500, 1400, 80][usize::from(which) % 4] },
             28 => Self::Backends { service: which, backend: (a % 4 != 0).then_some(a) },
             29 => Self::Forget { flow: which },
+            30 => {
+                // Small ones, and often none.
+                let limits = [a, b, c, d].map(|limit| if limit % 2 == 0 { 0 } else { limit % 8 / 2 + 1 });
+                Self::Limit { service: which, limits, answer: if e % 2 == 0 { Answer::Reset } else { Answer::Drop } }
+            }
             _ => {
                 let (bytes, left) = rest.split_at(rest.len().min(which.into()));
                 *rest = left;
