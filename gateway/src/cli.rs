@@ -24,6 +24,7 @@ mod env;
 mod exit;
 mod flows;
 mod health;
+mod limits;
 mod man;
 mod output;
 mod pins;

@@ -15,6 +15,7 @@ mod address;
 mod backends;
 mod claims;
 mod health;
+mod limits;
 mod listens;
 mod name;
 mod policy;
@@ -53,6 +54,8 @@ pub enum Field {
     DrainTimeout,
     /// A field of the health check, by name.
     Health(&'static str),
+    /// A limit, by name.
+    Limit(&'static str),
 }
 
 impl fmt::Display for Field {
@@ -65,6 +68,7 @@ impl fmt::Display for Field {
             Self::IdleTimeout => f.write_str("idle_timeout"),
             Self::DrainTimeout => f.write_str("drain_timeout"),
             Self::Health(field) => write!(f, "health.{field}"),
+            Self::Limit(name) => write!(f, "limits.{name}"),
         }
     }
 }
@@ -110,6 +114,7 @@ pub fn check_service(service: &Service, context: &Context<'_>) -> Vec<Problem> {
     listens::check(service, context, &mut problems);
     problems.extend(check_policy(&service.policy));
     health::check(&service.health, &mut problems);
+    limits::check(&service.limits, &mut problems);
     backends::check(service, context, &mut problems);
     problems
 }

@@ -8,11 +8,12 @@ use crate::{
     cli::{
         backend::{answer::WaitOptions, spec},
         health::HealthOptions,
+        limits::LimitOptions,
         output::print,
         policy::PolicyOptions,
     },
     control::Client,
-    model::{Health, Listen, NewBackend, change::NewService},
+    model::{Health, Limits, Listen, NewBackend, change::NewService},
 };
 
 /// Add a service; it is kept across restarts
@@ -41,16 +42,19 @@ pub struct Add {
     #[command(flatten)]
     health: Option<HealthOptions>,
     #[command(flatten)]
+    limits: Option<LimitOptions>,
+    #[command(flatten)]
     wait: WaitOptions,
 }
 
 impl Add {
     pub async fn execute(self, client: &Client) -> Result<()> {
-        let Self { name: Name { name }, listen, auto_port, backends, policy, health, wait } = self;
+        let Self { name: Name { name }, listen, auto_port, backends, policy, health, limits, wait } = self;
         let addresses: Vec<_> = backends.iter().map(|backend| backend.address).collect();
         let health = health.map(|options| options.on(Health::default()));
+        let limits = limits.map(|options| options.on(Limits::default()));
         let policy = policy.into();
-        let new = NewService { name, listen, auto_port, policy, health, backends, ..NewService::default() };
+        let new = NewService { name, listen, auto_port, policy, health, limits, backends };
         let added = client.add_service(&new).await?;
         print(&format!("service {} added: {}", added.name, added.url))?;
         for (address, answer) in wait.answers(client, &added.name, &addresses).await? {

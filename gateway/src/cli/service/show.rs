@@ -33,6 +33,8 @@ impl Show {
 fn text(service: &ServiceView) -> String {
     let policy = &service.policy;
     let listens: Vec<String> = service.listen.iter().map(Listen::to_string).collect();
+    let limits = &service.limits;
+    let limit = |limit: Option<u64>| limit.map_or("none".to_owned(), |limit| limit.to_string());
     let facts = [
         ("owner", owner(service.owner).to_owned()),
         ("url", service.url.clone()),
@@ -44,6 +46,11 @@ fn text(service: &ServiceView) -> String {
         ("no backend", name(policy.no_backend)),
         ("unknown flow", name(policy.unknown_flow)),
         ("health", probes(&service.health)),
+        ("max connections", limit(limits.connections)),
+        ("max connections per source", limit(limits.connections_per_source)),
+        ("max new per second", limit(limits.new_per_second)),
+        ("max new per second, per source", limit(limits.new_per_second_per_source)),
+        ("limit answer", name(limits.answer)),
     ];
     let facts = table(&["SERVICE", &service.name], facts.map(|(fact, value)| vec![cell(fact), cell(value)]));
     format!("{facts}\n\n{}", backend::table_of(&service.backends))

@@ -7,7 +7,6 @@ use serde_spanned::Spanned;
 use super::Place;
 use crate::{
     config::{
-        finding::fault,
         rules::{Field, STREAK},
         section::Section,
         value::FromText,
@@ -60,12 +59,7 @@ impl Placed<'_, '_, '_> {
 }
 
 pub(super) fn read_limits(mut section: Section<'_, '_>) -> Limits {
-    let mut is_set = false;
-    let mut limit = |key| {
-        let limit = section.number(key, 1..=i64::MAX as u64).map(Spanned::into_inner);
-        is_set |= limit.is_some();
-        limit
-    };
+    let mut limit = |key| section.number(key, 1..=i64::MAX as u64).map(Spanned::into_inner);
     let limits = Limits {
         connections: limit("connections"),
         connections_per_source: limit("connections_per_source"),
@@ -73,10 +67,6 @@ pub(super) fn read_limits(mut section: Section<'_, '_>) -> Limits {
         new_per_second_per_source: limit("new_per_second_per_source"),
         answer: section.choice("answer").map_or(Limits::default().answer, Spanned::into_inner),
     };
-    if is_set {
-        let remedy = "limit connections at the servers or with nftables";
-        section.warn(&section.place(), fault("are accepted, but this version does not enforce them", remedy));
-    }
     section.finish();
     limits
 }

@@ -43,6 +43,7 @@ fn every_problem_is_reported_with_its_field() {
     let mut wrong = service("A", &[":80", ":80", ":45000"], &["10.0.0.2:80", "10.0.0.2:80", "[fd00::2%1]:0"]);
     wrong.backends[1].weight = 0;
     wrong.policy.idle_timeout = std::time::Duration::ZERO;
+    wrong.limits.new_per_second = Some(0);
     assert_eq!(
         fields(&wrong, &[], &[], &["10.0.0.1"]),
         [
@@ -50,6 +51,7 @@ fn every_problem_is_reported_with_its_field() {
             "listen[1]",
             "listen[2]",
             "idle_timeout",
+            "limits.new_per_second",
             "backends[1].address",
             "backends[1].weight",
             "backends[2].address",
