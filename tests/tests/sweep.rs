@@ -8,7 +8,9 @@ use gateway::{
     host::bpffs,
     tables::Sweeper,
 };
-use gateway_common::abi::{Direction, Flow, Hop, Seen, TICK_SHIFT, Tuple, ticks_from_secs};
+use gateway_common::abi::{
+    Answer, Direction, Flow, Hop, Limit, Limits, Seen, Source, TICK_SHIFT, Tuple, Usage, ticks_from_secs,
+};
 use gateway_tests::LabId;
 use nix::{
     sys::resource::{UsageWho, getrusage},
@@ -132,6 +134,36 @@ fn a_resting_tuple_goes_without_its_flow() {
     flows.insert(fresh, young, 0).unwrap();
     kernel.sweeper().sweep(|_| IDLE_TIMEOUT).unwrap();
     assert!(flows.get(&tuple, 0).is_err() && flows.get(&fresh, 0).is_ok());
+}
+
+#[test]
+fn accounts_of_limits_are_corrected_when_they_are_wrong_twice() {
+    /// The backend's entry is empty, and so is its service's identifier.
+    const SERVICE: u32 = 0;
+    let kernel = Kernel::new();
+    let map = |name| kernel.datapath.map(name).unwrap();
+    let mut limits = HashMap::<_, u32, Limits>::try_from(Map::HashMap(map("LIMITS"))).unwrap();
+    let mut totals = HashMap::<_, u32, Usage>::try_from(Map::HashMap(map("TOTAL_USAGE"))).unwrap();
+    let mut sources = HashMap::<_, Source, Usage>::try_from(Map::LruHashMap(map("SOURCE_USAGE"))).unwrap();
+    let limit = Limit::new(Some(100), None);
+    limits.insert(SERVICE, Limits::new(limit, limit, Answer::Reset), 0).unwrap();
+    totals.insert(SERVICE, Usage { open: 50, due: 7 }, 0).unwrap();
+    let mut flows = kernel.flows();
+    let open = [Seen::SYN, Seen::SYN];
+    let closed = [Seen::SYN.with(Seen::FIN); 2];
+    let mut clients = Vec::new();
+    for (number, seen) in (0..).zip([open, open, closed]) {
+        let [original, reply] = pair(number, seen, 1);
+        clients.push(Source::new(SERVICE, &original.0.src));
+        [original, reply].into_iter().for_each(|(tuple, flow)| flows.insert(tuple, flow, 0).unwrap());
+    }
+    sources.insert(clients[2], Usage { open: 9, due: 0 }, 0).unwrap();
+    let mut sweeper = kernel.sweeper();
+    sweeper.sweep(|_| IDLE_TIMEOUT).unwrap();
+    assert_eq!(totals.get(&SERVICE, 0).unwrap(), Usage { open: 50, due: 7 });
+    sweeper.sweep(|_| IDLE_TIMEOUT).unwrap();
+    assert_eq!(totals.get(&SERVICE, 0).unwrap(), Usage { open: 2, due: 7 });
+    assert_eq!([0, 1, 2].map(|number| sources.get(&clients[number], 0).unwrap().open), [1, 1, 0]);
 }
 
 /// Prints the processor time; how much it may be is a matter for a quiet machine.
