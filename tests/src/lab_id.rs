@@ -11,6 +11,8 @@ use std::{
 
 pub(crate) const NETNS_DIRECTORY: &str = "/run/netns";
 pub(crate) const BPFFS: &str = "/sys/fs/bpf";
+/// With cgroup v1 the hierarchies are one folder further down.
+pub(crate) const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Process id and counter; unique among the test processes of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +44,12 @@ impl LabId {
         std::env::temp_dir().join(format!("gwtest-{self}"))
     }
 
-    /// The owner of a namespace, pin folder or file folder, when the name is one of ours.
+    /// The control group of this lab's containers.
+    pub fn control_group(&self) -> String {
+        format!("gwtest-{self}")
+    }
+
+    /// The owner of a namespace, folder or control group, when the name is one of ours.
     pub(crate) fn owner_of(name: &str) -> Option<Self> {
         let rest = name.strip_prefix("gwtest-").or_else(|| name.strip_prefix("gw"))?;
         let mut parts = rest.splitn(3, '-');

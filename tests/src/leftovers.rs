@@ -17,7 +17,7 @@ use nix::{
     unistd::{Pid, Uid},
 };
 
-use crate::lab_id::{BPFFS, LabId, NETNS_DIRECTORY};
+use crate::lab_id::{BPFFS, CGROUPS, LabId, NETNS_DIRECTORY};
 
 /// Makes the machine ready for labs, once per test process: bpffs mounted, enough file descriptors, and
 /// everything removed that test processes left behind which are dead.
@@ -56,6 +56,7 @@ pub fn remove_own() {
 enum Thing {
     Namespace(String),
     Directory(PathBuf),
+    ControlGroup(PathBuf),
 }
 
 impl Thing {
@@ -66,6 +67,7 @@ impl Thing {
                 std::iter::once(format!("namespace {name}")).chain(programs).collect()
             }
             Self::Directory(path) => vec![format!("directory {}", path.display())],
+            Self::ControlGroup(path) => vec![format!("control group {}", path.display())],
         }
     }
 
@@ -73,6 +75,7 @@ impl Thing {
         match self {
             Self::Namespace(name) => remove_namespace(name),
             Self::Directory(path) => remove_directory(path),
+            Self::ControlGroup(path) => remove_control_group(path),
         }
     }
 }
@@ -83,7 +86,17 @@ fn all() -> Vec<(LabId, Thing)> {
         (owner, Thing::Namespace(name))
     });
     let directories = [Path::new(BPFFS), &std::env::temp_dir()].map(names_in).into_iter().flatten();
-    namespaces.chain(directories.map(|(owner, path)| (owner, Thing::Directory(path)))).collect()
+    let directories = directories.map(|(owner, path)| (owner, Thing::Directory(path)));
+    let groups = control_groups().into_iter().map(|(owner, path)| (owner, Thing::ControlGroup(path)));
+    // Namespaces first: the programs in them use the rest.
+    namespaces.chain(directories).chain(groups).collect()
+}
+
+/// Of cgroup v2, and of every hierarchy of v1.
+fn control_groups() -> Vec<(LabId, PathBuf)> {
+    let root = Path::new(CGROUPS);
+    let hierarchies = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    hierarchies.chain([root.to_owned()]).flat_map(|hierarchy| names_in(&hierarchy)).collect()
 }
 
 fn names_in(directory: &Path) -> Vec<(LabId, PathBuf)> {
@@ -109,6 +122,21 @@ pub(crate) fn remove_namespace(name: &str) {
 /// Removes a folder of files or of pins. Does not panic: it runs while tests unwind.
 pub(crate) fn remove_directory(path: &Path) {
     match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => eprintln!("remove {}: {e}", path.display()),
+        _ => (),
+    }
+}
+
+/// Removes the control groups of a lab once they are empty. Does not panic: it runs while tests unwind.
+pub(crate) fn remove_control_groups(id: LabId) {
+    control_groups().iter().filter(|(owner, _)| *owner == id).for_each(|(_, path)| remove_control_group(path));
+}
+
+/// A control group goes with rmdir(2), after those below it; what looks like files in it goes with it.
+fn remove_control_group(path: &Path) {
+    let below = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    below.filter(|path| path.is_dir()).for_each(|path| remove_control_group(&path));
+    match fs::remove_dir(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => eprintln!("remove {}: {e}", path.display()),
         _ => (),
     }

@@ -100,6 +100,15 @@ impl Namespace {
 
     /// A program inside the namespace, with a `/sys` that shows the namespace's devices and the machine's bpffs.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = self.command_with_machine_sysfs(program);
+        // SAFETY: between fork and exec it only makes system calls with constant arguments; it allocates nothing and
+        // takes no lock.
+        unsafe { command.pre_exec(|| Ok(show_own_devices_in_sysfs()?)) };
+        command
+    }
+
+    /// A program inside the namespace that sees the machine's `/sys`, and so its control groups.
+    pub fn command_with_machine_sysfs(&self, program: impl AsRef<OsStr>) -> Command {
         let handle = self.handle.try_clone().expect("file descriptors are left");
         let mut command = Command::new(program);
         let enter = move || {
@@ -107,11 +116,9 @@ impl Namespace {
             // The starter may keep signals for itself; programs are to end by them.
             SigSet::empty().thread_set_mask()?;
             setns(&handle, CloneFlags::CLONE_NEWNET)?;
-            show_own_devices_in_sysfs()?;
             Ok(())
         };
-        // SAFETY: between fork and exec `enter` only makes system calls with constant arguments; it allocates
-        // nothing and takes no lock.
+        // SAFETY: as in `command`.
         unsafe { command.pre_exec(enter) };
         command
     }

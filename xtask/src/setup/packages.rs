@@ -39,13 +39,15 @@ const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "llvm-22-
 const COMPILER_CLIPPY: &str = "rust-web-clippy";
 const CPP_COMPILER: &str = "g++";
 /// The programs of the lab, each with the package that brings it.
-const LAB: [(&str, &str); 10] = [
+const LAB: [(&str, &str); 12] = [
     ("bpftool", "bpftool"),
     ("busybox", "busybox-static"),
     ("curl", "curl"),
+    ("dockerd", "docker.io"),
     ("ethtool", "ethtool"),
     ("ip", "iproute2"),
     ("iperf3", "iperf3"),
+    ("iptables", "iptables"),
     ("nft", "nftables"),
     ("ping", "iputils-ping"),
     ("sysctl", "procps"),
