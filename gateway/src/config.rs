@@ -14,7 +14,7 @@ mod port_range;
 pub mod rules;
 mod section;
 mod settings;
-mod suggestion;
+pub mod suggestion;
 mod value;
 
 #[cfg(test)]

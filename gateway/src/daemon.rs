@@ -8,15 +8,21 @@ use std::{io::Write, sync::Arc};
 
 use anyhow::{Context, Result};
 use sd_notify::NotifyState;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use crate::{
     config::Config,
     control::{self, ControlSocket},
     lifecycle::{self, Desired, Engine, PacketTables, Stopper, health},
+    providers::docker,
     store::Store,
 };
 
+mod bridges;
+mod forwarding;
 mod host;
 mod linux;
 mod options;
@@ -55,6 +61,10 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
     let probes = tokio::spawn(watch_health(engine.clone()));
     let docker = config.docker.clone().unwrap_or_default().socket;
     let conductor = tokio::spawn(lifecycle::conduct(engine.clone(), Stopper { docker }));
+    let containers = config.docker.as_ref().map(|docker| {
+        let (docker, engine, bridges) = (docker.socket.clone(), engine.clone(), host.bridges(engine.clone()));
+        tokio::spawn(async move { docker::run(&docker, engine, bridges).await })
+    });
     while let Some(Signal::Reload) = signals.recv().await {
         config = reload::reload(options, config, &host, &engine).await;
     }
@@ -66,6 +76,7 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
     probes.abort();
     upkeep.abort();
     conductor.abort();
+    containers.inspect(JoinHandle::abort);
     if options.detach_on_exit {
         host.detach().await.context("detach the datapath")?;
     }

@@ -7,7 +7,10 @@
 mod attach;
 mod pins;
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use anyhow::{Context, Result, ensure};
 use aya::{
@@ -55,7 +58,7 @@ impl Capacity {
 
 /// The loaded programs.
 pub struct Datapath {
-    ebpf: Ebpf,
+    ebpf: Mutex<Ebpf>,
     pins: Pins,
 }
 
@@ -74,7 +77,7 @@ impl Datapath {
         let mut ebpf = loader.load(OBJECT).context("load the packet programs into the kernel")?;
         ebpf_program::<Xdp>(&mut ebpf, XDP_PROGRAM)?.load().context("load the XDP program")?;
         ebpf_program::<SchedClassifier>(&mut ebpf, TC_PROGRAM)?.load().context("load the TC program")?;
-        let datapath = Self { ebpf, pins };
+        let datapath = Self { ebpf: Mutex::new(ebpf), pins };
         datapath.check_adopted()?;
         Ok(datapath)
     }
@@ -85,8 +88,13 @@ impl Datapath {
     }
 
     /// Attaches to `interface` in the wanted mode, replacing an earlier gateway's programs in one step.
-    pub fn attach(&mut self, interface: &Interface, wanted: Wanted) -> Result<Attached> {
-        attach::attach(&mut self.ebpf, &self.pins, interface, wanted)
+    pub fn attach(&self, interface: &Interface, wanted: Wanted) -> Result<Attached> {
+        attach::attach(&mut self.ebpf(), &self.pins, interface, wanted)
+    }
+
+    /// Takes the programs off an interface, which may be gone.
+    pub fn detach(&self, name: &str) -> Result<()> {
+        attach::detach(&self.pins, name)
     }
 
     /// Takes the programs off interfaces that are pinned but not among `wanted`.
@@ -99,9 +107,13 @@ impl Datapath {
         Ok(())
     }
 
+    fn ebpf(&self) -> MutexGuard<'_, Ebpf> {
+        self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Adopted maps have the layouts of this build, whatever their folder's name says.
     fn check_adopted(&self) -> Result<()> {
-        for (name, map) in self.ebpf.maps() {
+        for (name, map) in self.ebpf().maps() {
             let Some(data) = map_data(map) else { continue };
             let Ok(pinned) = MapData::from_pin(self.pins.map(name)) else { continue };
             let (ours, theirs) = (data.info()?, pinned.info()?);

@@ -5,9 +5,11 @@
 //! is asked for by the caller, and neighbour entries that others made are left alone.
 
 pub mod bpffs;
+pub mod docker;
 pub mod links;
 mod neighbour_entry;
 pub mod neighbours;
+pub mod netfilter;
 mod netlink;
 pub mod requirements;
 pub mod resets;

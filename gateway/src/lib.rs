@@ -8,5 +8,6 @@ pub mod datapath;
 pub mod host;
 pub mod lifecycle;
 pub mod model;
+pub mod providers;
 pub mod store;
 pub mod tables;

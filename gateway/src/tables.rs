@@ -138,8 +138,12 @@ impl Tables {
     }
 
     /// What `status` shows of the interfaces.
-    pub fn set_interfaces(&mut self, interfaces: Vec<Attached>, warnings: Vec<String>) {
+    pub fn set_interfaces(&mut self, interfaces: Vec<Attached>) {
         self.interfaces = interfaces;
+    }
+
+    /// What `status` warns of.
+    pub fn set_warnings(&mut self, warnings: Vec<String>) {
         self.warnings = warnings;
     }
 

@@ -4,7 +4,7 @@
 const ALIKE: f64 = 0.8;
 
 /// The remedy for an unknown word: the known one it resembles, or `otherwise`.
-pub(super) fn did_you_mean(word: &str, known: &[&str], otherwise: String) -> String {
+pub fn did_you_mean(word: &str, known: &[&str], otherwise: String) -> String {
     let word = word.to_lowercase();
     let closest = known
         .iter()

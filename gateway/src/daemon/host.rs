@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::{
     config::Config,
     lifecycle::{Engine, PacketTables, Site},
+    providers::docker::Bridges,
 };
 
 /// What goes on in the background while the gateway runs.
@@ -24,6 +25,9 @@ pub trait Host: Send + 'static {
 
     /// Keeps the tables in step with the host for as long as the future is polled; it never ends by itself.
     fn attend(&mut self, engine: Arc<Engine<Self::Tables>>) -> Upkeep;
+
+    /// The interfaces of local containers, which come and go while the gateway runs.
+    fn bridges(&self, engine: Arc<Engine<Self::Tables>>) -> impl Bridges;
 
     /// Takes the datapath off and removes what is pinned.
     fn detach(&mut self) -> impl Future<Output = Result<()>> + Send;

@@ -2,10 +2,16 @@
 
 use std::{net::IpAddr, path::Path, sync::Arc};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use ipnet::IpNet;
 
-use super::{Host, RunOptions, host::Upkeep, upkeep};
+use super::{
+    Host, RunOptions,
+    bridges::{self, ContainerBridges},
+    forwarding::Forwarding,
+    host::Upkeep,
+    upkeep,
+};
 use crate::{
     config::{self, Config},
     datapath::{self, Attached, Capacity, Datapath, Pins, Wanted},
@@ -17,39 +23,21 @@ use crate::{
     },
     lifecycle::{Engine, HostAddresses, Site},
     model::status::AttachMode,
+    providers::docker::Bridges,
     tables::{Snat, Tables},
 };
 
 /// The Linux host that the daemon runs on.
 pub struct LinuxHost {
     pins: Pins,
-    set_sysctls: bool,
-    datapath: Option<(Datapath, Vec<Attached>)>,
+    forwarding: Forwarding,
+    datapath: Option<(Arc<Datapath>, Vec<Attached>)>,
 }
 
 impl LinuxHost {
     pub fn new(options: &RunOptions) -> Self {
-        Self { pins: Pins::at(&options.pins), set_sysctls: options.set_sysctls, datapath: None }
-    }
-
-    /// Sees to it that the kernel forwards between the interfaces, in the families that the gateway uses.
-    fn check_forwarding(&self, interfaces: &[Interface], site: &Site) -> Result<()> {
-        let names: Vec<&str> = interfaces.iter().map(|interface| interface.name.as_str()).collect();
-        let mut families = Vec::new();
-        for family in site.snat.iter().map(sysctl::Family::of) {
-            if !families.contains(&family) {
-                families.push(family);
-            }
-        }
-        let missing = sysctl::missing_forwarding(&names, &families);
-        if !self.set_sysctls && !missing.is_empty() {
-            bail!(missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
-        }
-        for missing in &missing {
-            log::info!("setting what is missing: {missing}");
-            sysctl::set(missing)?;
-        }
-        Ok(())
+        let forwarding = Forwarding { set: options.set_sysctls, families: Vec::new() };
+        Self { pins: Pins::at(&options.pins), forwarding, datapath: None }
     }
 
     async fn attach_all(
@@ -63,7 +51,7 @@ impl LinuxHost {
             half_open: config.flows.half_open,
             backends: config.backends.capacity,
         };
-        let mut datapath = Datapath::load(self.pins.clone(), capacity)?;
+        let datapath = Datapath::load(self.pins.clone(), capacity)?;
         let snat = Snat { addresses: site.snat.clone(), ports: site.snat_ports };
         let mut tables = Tables::new(&datapath, &snat, capacity.flows)?;
         let mut attached = Vec::with_capacity(wanted.len());
@@ -79,7 +67,8 @@ impl LinuxHost {
         }
         let mut warnings: Vec<String> = attached.iter().filter_map(|it| it.warning.clone()).collect();
         warnings.extend(config.warnings.iter().map(ToString::to_string));
-        tables.set_interfaces(attached.clone(), warnings);
+        tables.set_interfaces(attached.clone());
+        tables.set_warnings(warnings);
         Ok((datapath, tables, attached))
     }
 }
@@ -109,13 +98,17 @@ impl Host for LinuxHost {
 
     async fn attach(&mut self, config: &Config, site: &Site) -> Result<Tables> {
         requirements::check()?;
-        let wanted = configured(config).await?;
-        self.check_forwarding(&wanted, site)?;
+        let mut wanted = configured(config).await?;
+        if config.docker.is_some() {
+            wanted.extend(bridges::of_earlier_gateway(&self.pins, &wanted).await?);
+        }
+        self.forwarding = self.forwarding.of(site);
+        self.forwarding.ensure(&wanted.iter().map(|interface| interface.name.as_str()).collect::<Vec<_>>())?;
         bpffs::ensure_mounted(self.pins.root().parent().unwrap_or(Path::new("/")))?;
         let fresh = !self.pins.exist();
         match self.attach_all(config, site, &wanted).await {
             Ok((datapath, tables, attached)) => {
-                self.datapath = Some((datapath, attached));
+                self.datapath = Some((Arc::new(datapath), attached));
                 Ok(tables)
             }
             Err(error) => {
@@ -129,11 +122,16 @@ impl Host for LinuxHost {
     }
 
     fn attend(&mut self, engine: Arc<Engine<Tables>>) -> Upkeep {
-        let datapath = self.datapath.take();
+        let datapath = self.datapath.clone();
         Box::pin(async move {
             let (datapath, attached) = datapath.context("the datapath is not attached")?;
             upkeep::run(datapath, attached, engine).await
         })
+    }
+
+    fn bridges(&self, engine: Arc<Engine<Tables>>) -> impl Bridges {
+        let (datapath, attached) = self.datapath.clone().expect("it is asked for after `attach`");
+        ContainerBridges::new(datapath, attached, self.forwarding.clone(), engine)
     }
 
     async fn detach(&mut self) -> Result<()> {

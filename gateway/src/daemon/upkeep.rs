@@ -24,7 +24,7 @@ const SWEEP_SHARE: u32 = 20;
 const NEIGHBOURS_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Runs until it is dropped.
-pub async fn run(datapath: Datapath, attached: Vec<Attached>, engine: Arc<Engine<Tables>>) -> Result<()> {
+pub async fn run(datapath: Arc<Datapath>, attached: Vec<Attached>, engine: Arc<Engine<Tables>>) -> Result<()> {
     let sweeper = Sweeper::new(|name| datapath.map(name))?;
     tokio::select! {
         result = follow_network(&datapath, &attached, &engine) => result.context("follow the network's changes"),

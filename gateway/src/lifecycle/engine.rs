@@ -5,6 +5,7 @@
 //! published state is a value.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
@@ -30,6 +31,7 @@ pub struct Engine<P> {
     tables: RwLock<P>,
     desired: watch::Sender<Arc<Desired>>,
     health: watch::Sender<Arc<HealthBook>>,
+    warnings: Mutex<BTreeMap<&'static str, Vec<String>>>,
 }
 
 /// Why a state did not come into force; the one before is.
@@ -48,7 +50,7 @@ impl<P: PacketTables> Engine<P> {
         store.write(&desired.writes_over(&store.load()?))?;
         let health = watch::Sender::new(Arc::new(HealthBook::trusting(&desired)));
         let desired = watch::Sender::new(Arc::new(desired));
-        Ok(Self { store: Mutex::new(store), tables: RwLock::new(tables), desired, health })
+        Ok(Self { store: Mutex::new(store), tables: RwLock::new(tables), desired, health, warnings: Mutex::default() })
     }
 
     /// The state in force.
@@ -118,9 +120,17 @@ impl<P: PacketTables> Engine<P> {
         self.read(P::backend_counters)
     }
 
-    /// What the datapath reports.
+    /// What the datapath reports, and what else the operator ought to know.
     pub fn datapath_status(&self) -> Result<DatapathStatus> {
-        self.read(P::status)
+        let mut status = self.read(P::status)?;
+        let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        status.warnings.extend(warnings.values().flatten().cloned());
+        Ok(status)
+    }
+
+    /// Replaces the warnings of one source.
+    pub fn warn(&self, source: &'static str, warnings: Vec<String>) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).insert(source, warnings);
     }
 
     /// Lets the keeper of the packet tables do its upkeep, between two changes.

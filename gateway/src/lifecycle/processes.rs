@@ -6,9 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::{process::Command, time::timeout};
 
-use crate::model::Process;
-
-mod container;
+use crate::{host::docker, model::Process};
 
 /// Longest time for a signal to be delivered, or for a command to do so.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,7 +23,7 @@ impl Stopper {
     pub async fn stop(&self, process: &Process, service: &str, backend: SocketAddr) -> Result<()> {
         let stop = async {
             match process {
-                Process::Container(name) => container::stop(&self.docker, name).await,
+                Process::Container(name) => docker::stop(&self.docker, name).await,
                 Process::Pid { id, start } => terminate(*id, *start),
                 Process::Unit(unit) => {
                     // Sends the unit's KillSignal, and keeps its Restart= from undoing that.

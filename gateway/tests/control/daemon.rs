@@ -1,6 +1,7 @@
 //! The daemon from start to stop, on a host in memory.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::PathBuf,
     sync::{
@@ -16,6 +17,7 @@ use gateway::{
     control::Client,
     daemon::{self, Host, RunOptions, Signal, Upkeep},
     lifecycle::{Engine, Site},
+    providers::docker::{Bridges, Refused},
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -42,9 +44,22 @@ impl Host for MemoryHost {
         Box::pin(std::future::pending())
     }
 
+    fn bridges(&self, _: Arc<Engine<MemoryTables>>) -> impl Bridges {
+        NoBridges
+    }
+
     async fn detach(&mut self) -> Result<()> {
         self.detached.store(true, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+/// No container runs here.
+struct NoBridges;
+
+impl Bridges for NoBridges {
+    async fn attach(&self, _: &BTreeSet<String>) -> Result<Vec<Refused>> {
+        Ok(Vec::new())
     }
 }
 

@@ -47,8 +47,6 @@ fn read_control(mut section: Section<'_, '_>) -> Control {
 
 fn read_docker(mut section: Section<'_, '_>) -> Docker {
     let socket = read_socket(&mut section).unwrap_or_else(|| Docker::default().socket);
-    let remedy = "add the containers with `gateway backend add`";
-    section.warn(&section.place(), fault("containers are not watched by this version", remedy));
     section.finish();
     Docker { socket }
 }
