@@ -146,12 +146,12 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn limits(&self, service: u32) -> Option<&Limits> {
         // SAFETY: not preallocated, so an element is never reused while a program reads it.
-        unsafe { LIMITS.get(&service) }
+        unsafe { LIMITS.get(service) }
     }
 
     #[inline(always)]
     fn total_usage(&self, service: u32) -> Option<&mut Usage> {
-        let usage = TOTAL_USAGE.get_ptr_mut(&service)?;
+        let usage = TOTAL_USAGE.get_ptr_mut(service)?;
         // SAFETY: map memory that RCU keeps alive while the program runs; changed atomically where it matters.
         Some(unsafe { &mut *usage })
     }
@@ -166,7 +166,7 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn open_account(&self, source: &Source) {
         // It exists already, or another CPU makes it.
-        let _ = SOURCE_USAGE.insert(source, &Usage::default(), u64::from(BPF_NOEXIST));
+        let _ = SOURCE_USAGE.insert(source, Usage::default(), u64::from(BPF_NOEXIST));
     }
 
     #[inline(always)]
