@@ -28,8 +28,9 @@ use tokio::{
     time,
 };
 
-/// Longer than a handshake takes in a lab; a server with clients far away waits for some seconds.
-const QUIET: Duration = Duration::from_millis(300);
+/// Longer than a handshake takes of which one segment is lost: a SYN-ACK without answer is sent again after a second
+/// (RFC 6298), by the listener. A client that has its SYN-ACK and whose listener is gone waits in vain.
+const QUIET: Duration = Duration::from_secs(2);
 const BACKLOG: i32 = 4096;
 
 #[tokio::main(flavor = "current_thread")]
