@@ -91,7 +91,7 @@ fn example_file_is_valid_and_warns_of_metrics_alone() {
 fn keys_in_comments_of_the_example_are_the_defaults() {
     let uncommented: String = EXAMPLE
         .lines()
-        .take_while(|line| !line.starts_with("# Accepted and validated"))
+        .take_while(|line| !line.starts_with("# Containers of Docker"))
         .map(|line| {
             match line.trim_start().strip_prefix("# ").and_then(|rest| Some((rest, rest.split_once(" = ")?.0))) {
                 Some((rest, key)) if key.trim().chars().all(|c| c.is_ascii_lowercase() || c == '_') => rest,
