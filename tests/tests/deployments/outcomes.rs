@@ -32,7 +32,9 @@ fn new_connections_move_open_ones_stay_and_the_old_processes_are_told_to_end() {
         assert!(deployment.exit_status().is_none(), "{side:?}: ended while a connection is open");
         connection.stop().unwrap_or_else(|failure| panic!("{side:?}: {failure}"));
         let output = deployment.wait(PATIENCE).success();
-        assert!(output.stdout.contains("the old backends are gone"), "{output:?}");
+        for index in OLD {
+            assert!(output.stdout.contains(&format!("{} is gone", stage.address(index))), "{output:?}");
+        }
         stage.wait_for_backends(&gateway, NEW);
         assert_eq!(stage.signals(), [1, 1, 0, 0]);
     }

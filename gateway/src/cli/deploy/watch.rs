@@ -34,6 +34,7 @@ pub struct Watch<'a> {
     answered: BTreeSet<SocketAddr>,
     has_switched: bool,
     signalled: BTreeSet<SocketAddr>,
+    gone: BTreeSet<SocketAddr>,
 }
 
 /// Whether there is more to come.
@@ -44,8 +45,9 @@ enum Outlook {
 
 impl<'a> Watch<'a> {
     pub fn new(client: &'a Client, service: &'a str, number: u64, progress: Progress, detach: bool) -> Self {
-        let (answered, signalled) = (BTreeSet::new(), BTreeSet::new());
-        Self { client, service, number, progress, detach, answered, has_switched: false, signalled }
+        let nobody = BTreeSet::new;
+        let (answered, signalled, gone) = (nobody(), nobody(), nobody());
+        Self { client, service, number, progress, detach, answered, has_switched: false, signalled, gone }
     }
 
     /// Returns when the old backends are gone, when the deployment has failed, or at Ctrl-C.
@@ -131,6 +133,9 @@ impl<'a> Watch<'a> {
         let (mut backends, mut open, mut deadline) = (0, 0, SystemTime::UNIX_EPOCH);
         for address in &deployment.old {
             let Some((backend, drain)) = find(service, *address).and_then(|it| Some((it, it.drain.as_ref()?))) else {
+                if self.gone.insert(*address) {
+                    self.progress.say(&format!("{address} is gone"))?;
+                }
                 continue;
             };
             if let Some(process) = &backend.process
@@ -147,7 +152,6 @@ impl<'a> Watch<'a> {
             deadline = deadline.max(drain.deadline);
         }
         if backends == 0 {
-            self.progress.say("the old backends are gone")?;
             return Ok(Outlook::Ended);
         }
         self.progress.show(&format!("draining: {open} open connections of {backends} old backends{}", left(deadline)));

@@ -2,10 +2,10 @@
 //!
 //! <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>
 
-use std::io;
+use std::{io, time::Duration};
 
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 use tonic::{
     Code,
     transport::{Channel, Endpoint, Uri},
@@ -17,6 +17,9 @@ use super::probe::{Failure, USER_AGENT};
 use crate::model::Health;
 
 const PROTOCOL: &str = "gRPC";
+
+/// How long a server has to end its side of the connection.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Which service to ask about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,14 @@ impl Check {
     }
 
     pub async fn run(&self, stream: TcpStream) -> Result<(), Failure> {
+        let (stream, other) = doubled(stream)?;
+        let outcome = self.ask(stream).await;
+        // The verdict does not wait for it.
+        tokio::spawn(timeout(FAREWELL, hear_out(other)));
+        outcome
+    }
+
+    async fn ask(&self, stream: TcpStream) -> Result<(), Failure> {
         let mut client = HealthClient::new(channel(stream).await?);
         let request = HealthCheckRequest { service: self.service.clone() };
         let answer = client.check(request).await.map_err(|status| self.refused(&status))?;
@@ -48,6 +59,23 @@ impl Check {
         };
         Failure::Backend(reason)
     }
+}
+
+/// Two handles of one connection.
+fn doubled(stream: TcpStream) -> Result<(TcpStream, TcpStream), Failure> {
+    let doubled = || {
+        let stream = stream.into_std()?;
+        let other = stream.try_clone()?;
+        io::Result::Ok((TcpStream::from_std(stream)?, TcpStream::from_std(other)?))
+    };
+    doubled().map_err(|error| Failure::Own(format!("cannot probe: {error}")))
+}
+
+/// Reads what the server still says after GOAWAY and FIN, until its own FIN: a socket that is closed before would answer
+/// it by a reset.
+async fn hear_out(mut stream: TcpStream) {
+    // How the server ends is its own affair.
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
 }
 
 /// A channel over this connection and no other.
