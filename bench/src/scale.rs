@@ -1,0 +1,10 @@
+//! Cost against flows, services, backends and fill, and the daemon's own work.
+
+use anyhow::Result;
+
+use crate::figure::Findings;
+
+/// Runs the suite. What fails is a finding; an error ends the whole run.
+pub fn measure(_quick: bool, _findings: &mut Findings) -> Result<()> {
+    Ok(())
+}
