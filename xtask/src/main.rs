@@ -3,6 +3,7 @@
 //! Every command sets up what it needs first, names each step before it takes it, and exits with the code of the
 //! step that failed.
 
+mod bench;
 mod build;
 mod command;
 mod demo;
@@ -33,6 +34,7 @@ enum Task {
     Run(run::Run),
     Demo(demo::Demo),
     Test(test::Test),
+    Bench(bench::Bench),
     Fuzz(fuzz::Fuzz),
     Kernels(kernels::Kernels),
     #[command(hide = true)]
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Task::Run(task) => task.execute(),
         Task::Demo(task) => task.execute(),
         Task::Test(task) => task.execute(),
+        Task::Bench(task) => task.execute(),
         Task::Fuzz(task) => task.execute(),
         Task::Kernels(task) => task.execute(),
         Task::TestProgram(task) => task.execute(),

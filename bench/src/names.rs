@@ -1,0 +1,79 @@
+//! Names of cases, subjects and axes: what a report is searched for by the goals, and by a later run.
+//!
+//! They are the same from run to run, so that runs can be compared.
+
+/// What varies along a curve.
+pub mod axis {
+    pub const BACKENDS: &str = "backends";
+    pub const FLOWS: &str = "flows";
+    pub const SERVICES: &str = "services";
+}
+
+/// The packet programs alone.
+pub mod micro {
+    pub const ORIGINAL: &str = "program, established, original direction";
+    pub const REPLY: &str = "program, established, reply direction";
+    pub const BOTH: &str = "program, established, both directions";
+    pub const IPV6: &str = "program, established, IPv6";
+    pub const VLAN: &str = "program, established, VLAN tags";
+    pub const MANY: &str = "program, established, 10,000 services × 100 backends";
+    pub const ICMP: &str = "program, ICMP error about a flow";
+    pub const NEW: &str = "program, new flow";
+    pub const NEW_MANY: &str = "program, new flow, 10,000 services × 100 backends";
+    pub const UNKNOWN: &str = "program, segment of no flow";
+    pub const NO_SERVICE: &str = "program, packet for the host";
+    pub const PLAIN: &str = "program, without a table";
+
+    pub const GATEWAY_XDP: &str = "gateway XDP";
+    pub const GATEWAY_TC: &str = "gateway TC";
+    pub const KATRAN: &str = "Katran XDP";
+    /// A stateless rewrite with a redirect.
+    pub const REWRITE_XDP: &str = "stateless rewrite XDP";
+    pub const REWRITE_TC: &str = "stateless rewrite TC";
+    pub const REDIRECT_XDP: &str = "redirect XDP";
+    pub const REDIRECT_TC: &str = "redirect TC";
+    pub const PARSE_XDP: &str = "parse XDP";
+    pub const PARSE_TC: &str = "parse TC";
+    /// What runs the others: in no figure but its own.
+    pub const DRIVER_XDP: &str = "driver XDP";
+    pub const DRIVER_TC: &str = "driver TC";
+}
+
+/// Real traffic.
+pub mod live {
+    /// ns/packet on one core, by the number of flows.
+    pub const PACKETS: &str = "packets of 64 bytes";
+    pub const CPU_PER_CONNECTION: &str = "CPU per connection";
+    pub const LATENCY_P50: &str = "latency, p50";
+    pub const LATENCY_P99: &str = "latency, p99";
+    /// Gbit/s of one stream with TSO to a container on the same host.
+    pub const BULK_LOCAL: &str = "bulk to a local container, 1 stream";
+
+    pub const GATEWAY_XDP: &str = "gateway XDP";
+    pub const GATEWAY_TC: &str = "gateway TC";
+    pub const REDIRECT_XDP: &str = "redirect XDP";
+    pub const REDIRECT_TC: &str = "redirect TC";
+    pub const ROUTING: &str = "routing";
+    pub const NFTABLES: &str = "nftables";
+    pub const HAPROXY: &str = "HAProxy";
+}
+
+/// Growth, and the daemon's own work.
+pub mod scale {
+    /// Program time of a SYN by the number of backends.
+    pub const NEW_BY_BACKENDS: &str = "new flow by backends";
+    /// Seconds of CPU.
+    pub const SWEEP: &str = "sweep";
+    /// Milliseconds, by the number of services present.
+    pub const APPLY_CHANGE: &str = "apply one backend change";
+    /// Milliseconds.
+    pub const APPLY_ALL: &str = "apply 1,000 services × 10 backends";
+    /// Bytes, both directions.
+    pub const MEMORY_PER_FLOW: &str = "memory per flow";
+    /// Milliseconds.
+    pub const START: &str = "start to first forwarded packet, datapath cached";
+
+    pub const SWEEPER: &str = "gateway";
+    pub const DAEMON: &str = "gateway";
+    pub const GATEWAY_XDP: &str = "gateway XDP";
+}
