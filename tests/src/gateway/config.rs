@@ -95,6 +95,8 @@ const IN_MEMORY: &str = "a string takes all";
 #[derive(Clone, Debug)]
 pub struct GatewayConfig {
     head: String,
+    /// Established flows, half-open flows.
+    capacity: (u32, u32),
     services: Vec<ServiceConfig>,
 }
 
@@ -108,8 +110,7 @@ impl GatewayConfig {
         let mut head = format!(
             "[control]\nsocket = {:?}\nstate = {:?}\n\n\
              [public]\nhostname = \"tcp-1.example.com\"\naddress = {public:?}\nports = \"21000-21999\"\n\n\
-             [snat]\naddresses = {snat:?}\n\n\
-             [flows]\ncapacity = 65536\nhalf_open = 16384\n",
+             [snat]\naddresses = {snat:?}\n",
             directory.join("gateway.sock"),
             directory.join("state"),
         );
@@ -117,7 +118,14 @@ impl GatewayConfig {
             let mode = if name.starts_with("eth") { mode } else { Mode::Tc };
             writeln!(head, "\n[[interface]]\nname = {name:?}\nmode = {:?}", mode.name()).expect(IN_MEMORY);
         }
-        Self { head, services: Vec::new() }
+        Self { head, capacity: (65_536, 16_384), services: Vec::new() }
+    }
+
+    /// Room for this many established and half-open flows.
+    #[must_use]
+    pub fn capacity(mut self, flows: u32, half_open: u32) -> Self {
+        self.capacity = (flows, half_open);
+        self
     }
 
     /// Adds a service.
@@ -129,6 +137,8 @@ impl GatewayConfig {
 
     pub fn to_toml(&self) -> String {
         let mut toml = self.head.clone();
+        let (flows, half_open) = self.capacity;
+        writeln!(toml, "\n[flows]\ncapacity = {flows}\nhalf_open = {half_open}").expect(IN_MEMORY);
         self.services.iter().for_each(|service| service.write(&mut toml));
         toml
     }
