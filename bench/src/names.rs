@@ -62,18 +62,35 @@ pub mod live {
 pub mod scale {
     /// Program time of a SYN by the number of backends.
     pub const NEW_BY_BACKENDS: &str = "new flow by backends";
-    /// Seconds of CPU.
+    /// Seconds of CPU, by the number of flows that a table has room for.
     pub const SWEEP: &str = "sweep";
-    /// Milliseconds, by the number of services present.
+    /// Milliseconds from the request to the answer, by the number of services present.
     pub const APPLY_CHANGE: &str = "apply one backend change";
-    /// Milliseconds.
+    /// Milliseconds from SIGHUP until the last service is in the maps.
     pub const APPLY_ALL: &str = "apply 1,000 services × 10 backends";
-    /// Bytes, both directions.
+    /// Bytes, both directions, in a table that is as large as its flows are many.
     pub const MEMORY_PER_FLOW: &str = "memory per flow";
-    /// Milliseconds.
-    pub const START: &str = "start to first forwarded packet, datapath cached";
+    /// MiB, by the number of services.
+    pub const DAEMON_BY_SERVICES: &str = "memory of the daemon by services";
+    /// MiB, by the number of flows, of which each has been swept.
+    pub const DAEMON_BY_FLOWS: &str = "memory of the daemon by flows";
+    /// Milliseconds from the daemon's start until a client is connected, by the number of services.
+    pub const START: &str = "start to first connection";
 
-    pub const SWEEPER: &str = "gateway";
     pub const DAEMON: &str = "gateway";
     pub const GATEWAY_XDP: &str = "gateway XDP";
+    /// [`SWEEP`] of a full table in which nothing is over.
+    pub const SWEEPER: &str = "gateway";
+    pub const SWEEP_TENTH: &str = "gateway, every tenth flow over";
+    pub const SWEEP_EMPTY: &str = "gateway, table empty";
+    /// [`APPLY_CHANGE`] by the command line, its own start included.
+    pub const COMMAND_LINE: &str = "gateway, command line";
+    /// What the disk alone takes for a durable write of a page, of which a change needs one.
+    pub const DISK: &str = "fdatasync of 4 KiB";
+    /// [`APPLY_ALL`] in place of the same services with other weights; otherwise they are new.
+    pub const ALL_CHANGED: &str = "gateway, all changed";
+    /// [`START`] over the maps and links of an earlier daemon.
+    pub const CACHED: &str = "gateway, datapath cached";
+    /// [`START`] with nothing in the kernel.
+    pub const COLD: &str = "gateway, nothing cached";
 }

@@ -134,6 +134,11 @@ fn growth() -> Vec<Goal> {
             192.0,
             at_flows(scale::MEMORY_PER_FLOW, scale::DAEMON, MILLION),
         ),
-        figure("start to first forwarded packet, datapath cached", "ms", 200.0, key(scale::START, scale::DAEMON)),
+        figure(
+            "start to first forwarded packet, datapath cached",
+            "ms",
+            200.0,
+            Key { case: scale::START, subject: scale::CACHED, at: Some((axis::SERVICES, 1)) },
+        ),
     ]
 }
