@@ -79,6 +79,8 @@ pub mod scale {
 
     pub const DAEMON: &str = "gateway";
     pub const GATEWAY_XDP: &str = "gateway XDP";
+    /// The daemon's memory with the maps that it has in common with the packet programs.
+    pub const WITH_MAPS: &str = "gateway, shared maps included";
     /// [`SWEEP`] of a full table in which nothing is over.
     pub const SWEEPER: &str = "gateway";
     pub const SWEEP_TENTH: &str = "gateway, every tenth flow over";

@@ -16,15 +16,14 @@ use crate::{
     names::{axis, scale as names},
 };
 
-const PAGE: u64 = 4096;
-
 /// What a table with room for so many flows takes when it holds them, for each of them.
 pub fn measure(quick: bool, findings: &mut Findings) -> Result<()> {
-    let rounds = if quick { 1 } else { 3 };
-    for flows in [10_000, 100_000, 1_000_000] {
-        let samples = (0..rounds).map(|_| bytes_per_flow(flows)).collect::<Result<_>>()?;
+    let (sizes, rounds): (&[u32], _) =
+        if quick { (&[10_000, 1_000_000], 1) } else { (&[10_000, 100_000, 1_000_000], 3) };
+    for flows in sizes {
+        let samples = (0..rounds).map(|_| bytes_per_flow(*flows)).collect::<Result<_>>()?;
         let figure = Figure::new(names::MEMORY_PER_FLOW, names::DAEMON, "bytes", samples);
-        findings.push(figure.at(axis::FLOWS, flows.into()));
+        findings.push(figure.at(axis::FLOWS, (*flows).into()));
     }
     Ok(())
 }
@@ -32,27 +31,25 @@ pub fn measure(quick: bool, findings: &mut Findings) -> Result<()> {
 /// What the maps take before they hold anything, and by how much the kernel's allocator grows as they are filled:
 /// elements that are allocated one by one take more than the kernel accounts a map for.
 fn bytes_per_flow(flows: u32) -> Result<f64> {
+    let before = allocated()?;
     let tables = FlowTables::new(flows)?;
     let empty: u64 = MAPS.iter().map(|name| accounted(&tables.map(name)?)).sum::<Result<_>>()?;
-    let before = settled()?;
+    let loaded = allocated()?;
     tables.fill(0..flows, |_| 60)?;
-    let grown = allocated()?.saturating_sub(before);
+    let grown = allocated()?.saturating_sub(loaded);
+    drop(tables);
+    wait_until_freed(before, grown)?;
     Ok((empty + grown) as f64 / f64::from(flows))
 }
 
-/// What is allocated once the kernel has given back what others, such as the table before, have freed.
-fn settled() -> Result<u64> {
-    const CALM: u64 = 1 << 20;
-    let deadline = Instant::now() + Duration::from_secs(3);
-    let mut before = allocated()?;
-    loop {
-        thread::sleep(Duration::from_millis(200));
-        let now = allocated()?;
-        if before.abs_diff(now) < CALM || Instant::now() >= deadline {
-            return Ok(now);
-        }
-        before = now;
+/// The kernel frees a table's elements in the background, which the next measure is not to see. Others allocate
+/// meanwhile, so this ends at the latest after ten seconds.
+fn wait_until_freed(before: u64, grown: u64) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while grown != 0 && allocated()? > before + grown / 20 && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(100));
     }
+    Ok(())
 }
 
 /// Bytes that the kernel accounts a map for.
@@ -63,13 +60,13 @@ fn accounted(map: &MapData) -> Result<u64> {
     bytes.with_context(|| format!("{path} tells no memory of a map"))
 }
 
-/// Bytes in the slabs of the kernel's general allocator, of whatever is allocated piece by piece.
+/// Bytes in objects of the kernel's general allocator, of whatever is allocated piece by piece.
 fn allocated() -> Result<u64> {
     let text = fs::read_to_string("/proc/slabinfo").context("read /proc/slabinfo")?;
-    let slabs = text.lines().filter(|line| line.starts_with("kmalloc-")).map(|line| {
-        // name, active objects, objects, object size, objects a slab, pages a slab, : tunables 3, : slabdata, active slabs, slabs
+    let caches = text.lines().filter(|line| line.starts_with("kmalloc-")).map(|line| {
+        // The cache's name, active objects, objects, size of an object.
         let field = |index: usize| line.split_whitespace().nth(index).and_then(|field| field.parse::<u64>().ok());
-        Some(field(5)? * PAGE * field(14)?)
+        Some(field(1)? * field(3)?)
     });
-    slabs.sum::<Option<u64>>().context("/proc/slabinfo has another form")
+    caches.sum::<Option<u64>>().context("/proc/slabinfo has another form")
 }

@@ -17,15 +17,13 @@ use crate::{
     names::{axis, scale as names},
 };
 
-const MEBIBYTE: f64 = 1_048_576.0;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// With few and with many services.
 pub fn by_services(lab: &Lab, findings: &mut Findings) -> Result<()> {
     for services in [1, 1_000] {
         let mut gateway = Gateway::start(lab, &config(lab, 0..services, 1));
-        let figure = Figure::new(names::DAEMON_BY_SERVICES, names::DAEMON, "MiB", vec![resident(&mut gateway)?]);
-        findings.push(figure.at(axis::SERVICES, services.into()));
+        record(&mut gateway, names::DAEMON_BY_SERVICES, axis::SERVICES, services.into(), findings)?;
     }
     Ok(())
 }
@@ -36,8 +34,7 @@ pub fn by_flows(lab: &Lab, findings: &mut Findings) -> Result<()> {
         let mut gateway = Gateway::start(lab, &config(lab, 0..1, 1).capacity(flows, 1 << 14));
         flow_tables::fill(&front_server::map(lab, flow_tables::MAPS[0])?, 0..flows, |_| 60)?;
         wait_for_sweeps(lab, flows.into())?;
-        let figure = Figure::new(names::DAEMON_BY_FLOWS, names::DAEMON, "MiB", vec![resident(&mut gateway)?]);
-        findings.push(figure.at(axis::FLOWS, flows.into()));
+        record(&mut gateway, names::DAEMON_BY_FLOWS, axis::FLOWS, flows.into(), findings)?;
     }
     Ok(())
 }
@@ -56,11 +53,15 @@ fn wait_for_sweeps(lab: &Lab, flows: u64) -> Result<()> {
     }
 }
 
-/// What is resident of the daemon, in MiB.
-fn resident(gateway: &mut Gateway<'_>) -> Result<f64> {
+/// What is resident of the daemon: its own, and with the maps that it shares with the packet programs.
+fn record(gateway: &mut Gateway<'_>, case: &str, axis: &str, at: u64, findings: &mut Findings) -> Result<()> {
     let path = format!("/proc/{}/status", gateway.process().id());
     let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    let kibibytes = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
-    let kibibytes: f64 = kibibytes.with_context(|| format!("{path} tells no resident memory"))?;
-    Ok(kibibytes * 1024.0 / MEBIBYTE)
+    for (subject, field) in [(names::DAEMON, "RssAnon:"), (names::WITH_MAPS, "VmRSS:")] {
+        let kibibytes =
+            text.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB")?.parse().ok());
+        let kibibytes: f64 = kibibytes.with_context(|| format!("{path} has no {field}"))?;
+        findings.push(Figure::new(case, subject, "MiB", vec![kibibytes / 1024.0]).at(axis, at));
+    }
+    Ok(())
 }
