@@ -22,6 +22,8 @@ mod client_side;
 pub enum ClientSide {
     /// On the same segment.
     Direct,
+    /// At the other end of a wire, without a switch between that would cost time of its own.
+    Wire,
     /// On the same segment, tagged with this VLAN.
     Vlan(u16),
     /// Behind two routers ([`Lab::client_routers`]).
@@ -33,6 +35,8 @@ pub enum ClientSide {
 pub enum BackendSide {
     /// Hosts on the segment of the second network card.
     Segment,
+    /// One host at the other end of a wire in the second network card, without a switch between.
+    Wire,
     /// Hosts on that segment, tagged with this VLAN.
     Vlan(u16),
     /// Hosts behind two routers on that segment ([`Lab::backend_routers`]).

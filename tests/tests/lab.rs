@@ -44,7 +44,8 @@ fn every_topology_carries_traffic_with_kernel_nat() {
     ];
     let sides = back.map(|side| Topology::new(side, 2));
     let fronts = [ClientSide::Vlan(100), ClientSide::Routed].map(|side| Topology::two_arm(1).clients(side));
-    for topology in sides.into_iter().chain(fronts).filter(|topology| topology.is_possible()) {
+    let wires = [BackendSide::Wire, BackendSide::Veth].map(|side| Topology::new(side, 1).clients(ClientSide::Wire));
+    for topology in sides.into_iter().chain(fronts).chain(wires).filter(|topology| topology.is_possible()) {
         let lab = topology.build();
         let _servers = forwarded(&lab, &Behaviour::Echo);
         for family in Family::ALL {

@@ -64,6 +64,7 @@ fn host_number(index: usize) -> u8 {
 pub(super) fn wire(lab: &mut Lab, side: BackendSide, count: usize) {
     match side {
         BackendSide::Segment => wire_segment(lab, count),
+        BackendSide::Wire => wire_wire(lab, count),
         BackendSide::Vlan(id) => wire_vlan(lab, count, id),
         BackendSide::Routed => wire_routers(lab, count),
         BackendSide::OneArm => wire_one_arm(lab, count),
@@ -77,6 +78,16 @@ fn wire_segment(lab: &mut Lab, count: usize) {
     SEGMENT.assign(&lab.front, "eth1", 1);
     join(lab, &switch, SEGMENT, count);
     lab.switches.push(switch);
+}
+
+fn wire_wire(lab: &mut Lab, count: usize) {
+    assert_eq!(count, 1, "a wire has one other end");
+    let host = SEGMENT.host(lab, 0);
+    link::connect((&lab.front, "eth1"), (&host, "eth0"));
+    lab.front.interfaces.push("eth1".to_owned());
+    SEGMENT.assign(&lab.front, "eth1", 1);
+    configure(&host, SEGMENT, 0);
+    lab.backends.push(host);
 }
 
 fn wire_vlan(lab: &mut Lab, count: usize, id: u16) {

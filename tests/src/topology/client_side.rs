@@ -3,29 +3,50 @@
 use super::{ClientSide, Lab};
 use crate::{Namespace, link};
 
-/// Wires the client to `eth0` of the front server through a switch, so that more hosts can join the segment.
+/// Wires the client to `eth0` of the front server.
 pub(super) fn wire(lab: &mut Lab, side: ClientSide) {
-    let switch = Namespace::new(lab.id(), "lan0");
-    link::bridge(&switch, "br0");
-    plug(&switch, &lab.front, "eth0", "front");
     match side {
+        ClientSide::Wire => {
+            link::connect((&lab.client, "eth0"), (&lab.front, "eth0"));
+            assign_neighbours(lab);
+        }
         ClientSide::Direct => {
+            let switch = first_card(lab);
             plug(&switch, &lab.client, "eth0", "client");
-            assign_public(lab, "eth0");
-            link::assign(&lab.client, "eth0", "203.0.113.2/24", "2001:db8:1::2/64");
-            link::default_route(&lab.client, "203.0.113.10", "2001:db8:1::10");
+            assign_neighbours(lab);
+            lab.switches.push(switch);
         }
         ClientSide::Vlan(id) => {
+            let switch = first_card(lab);
             plug(&switch, &lab.client, "eth0", "client");
             let device = link::vlan(&lab.front, "eth0", id);
             assign_public(lab, &device);
             let device = link::vlan(&lab.client, "eth0", id);
             link::assign(&lab.client, &device, "203.0.113.2/24", "2001:db8:1::2/64");
             link::default_route(&lab.client, "203.0.113.10", "2001:db8:1::10");
+            lab.switches.push(switch);
         }
-        ClientSide::Routed => wire_routers(lab, &switch),
+        ClientSide::Routed => {
+            let switch = first_card(lab);
+            wire_routers(lab, &switch);
+            lab.switches.push(switch);
+        }
     }
-    lab.switches.push(switch);
+}
+
+/// A switch, so that more hosts can join the segment, with `eth0` of the front server plugged in.
+fn first_card(lab: &Lab) -> Namespace {
+    let switch = Namespace::new(lab.id(), "lan0");
+    link::bridge(&switch, "br0");
+    plug(&switch, &lab.front, "eth0", "front");
+    switch
+}
+
+/// Client and front server on one segment, untagged.
+fn assign_neighbours(lab: &Lab) {
+    assign_public(lab, "eth0");
+    link::assign(&lab.client, "eth0", "203.0.113.2/24", "2001:db8:1::2/64");
+    link::default_route(&lab.client, "203.0.113.10", "2001:db8:1::10");
 }
 
 /// Two routers: neither client nor front server sees the MTU of the link between them.
