@@ -25,12 +25,14 @@ pub enum Need {
     Lab,
     /// The servers and clients that tests run through the gateway.
     Applications,
+    /// What the benchmarks measure beside the gateway.
+    Peers,
     /// The emulator that boots kernels, and what is put into its machines.
     Kernels,
 }
 
 impl Need {
-    /// What building, linting and testing need, which is all but the kernels.
+    /// What building, linting and testing need: neither the benchmarks' peers nor the kernels.
     pub const ALL: [Self; 4] = [Self::Lint, Self::Fuzz, Self::Lab, Self::Applications];
 }
 
@@ -65,6 +67,12 @@ const APPLICATIONS: [(&str, &str); 8] = [
     ("redis-benchmark", "redis-tools"),
     ("redis-server", "redis-server"),
 ];
+
+/// Proxies that do the gateway's work in user space: a program, or a file, each with the package that brings it.
+const PEERS: [(&str, &str); 3] =
+    [("haproxy", "haproxy"), ("nginx", "nginx"), (NGINX_STREAM_MODULE, "libnginx-mod-stream")];
+const NGINX_STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
 /// Keeps out what would start a server when its package is installed, and at every boot from then on.
 const WITHOUT_UNITS: [&str; 6] = [
     "-o",
@@ -103,7 +111,15 @@ pub fn missing(needs: &[Need], toolchain: Option<&Toolchain>) -> Vec<String> {
 
 /// The packages of servers that `needs` lacks: for [`install_programs`].
 pub fn missing_programs(needs: &[Need]) -> Vec<String> {
-    if needs.contains(&Need::Applications) { missing_of(&APPLICATIONS) } else { Vec::new() }
+    let mut packages = Vec::new();
+    for (need, programs) in [(Need::Applications, &APPLICATIONS[..]), (Need::Peers, &PEERS)] {
+        if needs.contains(&need) {
+            packages.extend(missing_of(programs));
+        }
+    }
+    packages.sort();
+    packages.dedup();
+    packages
 }
 
 fn missing_of(programs: &[(&str, &str)]) -> Vec<String> {
@@ -186,8 +202,9 @@ fn is_installed(package: &str) -> bool {
     query.is_ok_and(|output| output.stdout == b"installed")
 }
 
-/// Whether a program is there, also where only root's PATH leads.
+/// Whether a program is there, also where only root's PATH leads; a file by its absolute path.
 fn on_path(program: &str) -> bool {
-    which::which(program).is_ok()
+    Path::new(program).is_absolute() && Path::new(program).exists()
+        || which::which(program).is_ok()
         || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(program).is_file())
 }
