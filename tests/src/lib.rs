@@ -15,6 +15,7 @@ pub mod leftovers;
 pub mod link;
 pub mod namespace;
 pub mod packets;
+pub mod peers;
 pub mod process;
 pub mod scenario;
 pub mod topology;
