@@ -2,9 +2,12 @@
 //!
 //! They are the same from run to run, so that runs can be compared.
 
+pub mod live;
+
 /// What varies along a curve.
 pub mod axis {
     pub const BACKENDS: &str = "backends";
+    pub const CONNECTIONS: &str = "connections";
     pub const FLOWS: &str = "flows";
     pub const SERVICES: &str = "services";
 }
@@ -37,25 +40,6 @@ pub mod micro {
     /// What runs the others: in no figure but its own.
     pub const DRIVER_XDP: &str = "driver XDP";
     pub const DRIVER_TC: &str = "driver TC";
-}
-
-/// Real traffic.
-pub mod live {
-    /// ns/packet on one core, by the number of flows.
-    pub const PACKETS: &str = "packets of 64 bytes";
-    pub const CPU_PER_CONNECTION: &str = "CPU per connection";
-    pub const LATENCY_P50: &str = "latency, p50";
-    pub const LATENCY_P99: &str = "latency, p99";
-    /// Gbit/s of one stream with TSO to a container on the same host.
-    pub const BULK_LOCAL: &str = "bulk to a local container, 1 stream";
-
-    pub const GATEWAY_XDP: &str = "gateway XDP";
-    pub const GATEWAY_TC: &str = "gateway TC";
-    pub const REDIRECT_XDP: &str = "redirect XDP";
-    pub const REDIRECT_TC: &str = "redirect TC";
-    pub const ROUTING: &str = "routing";
-    pub const NFTABLES: &str = "nftables";
-    pub const HAPROXY: &str = "HAProxy";
 }
 
 /// Growth, and the daemon's own work.

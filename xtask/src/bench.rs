@@ -26,7 +26,7 @@ pub struct Bench {
 
 impl Bench {
     pub fn execute(self) -> Result<()> {
-        setup::ensure(&[Need::Lab])?;
+        setup::ensure(&[Need::Lab, Need::Peers])?;
         announce("Building", "the gateway and its benchmarks");
         command::run(&mut cargo(&["build", "--release", "--package=gateway", "--package=gateway-bench", "--bins"]))?;
         privilege::mount_bpffs()?;

@@ -84,8 +84,9 @@ fn programs() -> Vec<Goal> {
 
 /// Real connections.
 fn connections() -> Vec<Goal> {
-    let cpu = |subject| key(live::CPU_PER_CONNECTION, subject);
-    let (p50, p99) = (|subject| key(live::LATENCY_P50, subject), |subject| key(live::LATENCY_P99, subject));
+    let cpu = |subject| key(live::TWO_ARM.connection_cpu, subject);
+    let (p50, p99) = (|subject| key(live::TWO_ARM.idle.p50, subject), |subject| key(live::TWO_ARM.idle.p99, subject));
+    let bulk = |subject| key(live::CONTAINER.bulk.rate, subject);
     let gateway = live::GATEWAY_XDP;
     vec![
         ratio("CPU per connection against routing", AtMost(1.05), cpu(gateway), cpu(live::ROUTING)),
@@ -98,8 +99,8 @@ fn connections() -> Vec<Goal> {
         ratio(
             "bulk to a container on the same host against routing",
             AtLeast(1.0),
-            key(live::BULK_LOCAL, live::GATEWAY_TC),
-            key(live::BULK_LOCAL, live::ROUTING),
+            bulk(live::GATEWAY_TC),
+            bulk(live::ROUTING),
         ),
     ]
 }
