@@ -59,12 +59,12 @@ impl Toolchain {
         })
     }
 
-    /// `cargo SUBCOMMAND` for the packet programs, as they run on `architecture` (`x86_64`, `aarch64`, …).
+    /// `cargo SUBCOMMAND` for the packet programs of `package`, as they run on `architecture` (`x86_64`, `aarch64`, …).
     ///
     /// Whatever an outer cargo put into the environment to steer its own compiler is kept away from this one.
-    pub fn cargo(&self, subcommand: &str, architecture: &str) -> Command {
+    pub fn cargo(&self, subcommand: &str, package: &str, architecture: &str) -> Command {
         let mut command = rustup_run(self.compiler.toolchain, "cargo");
-        command.args([subcommand, "--package=gateway-ebpf", "--release", "--target", TARGET, "-Zbuild-std=core"]);
+        command.args([subcommand, "--package", package, "--release", "--target", TARGET, "-Zbuild-std=core"]);
         command.env("RUSTC_BOOTSTRAP", "1"); // for build-std, on a compiler that is not a nightly
         command.env("CARGO_ENCODED_RUSTFLAGS", self.rustflags(architecture).join("\x1f"));
         command.env("PATH", self.path());

@@ -42,7 +42,7 @@ pub struct Capacity {
 
 impl Capacity {
     /// Entries of each map whose size depends on the configuration.
-    fn map_sizes(self) -> [(&'static str, u32); 6] {
+    pub fn map_sizes(self) -> [(&'static str, u32); 6] {
         // A flow is two entries. Room beyond the capacity is for handshakes that complete at the limit.
         let flow_entries = self.flows.saturating_add(self.half_open).saturating_mul(2);
         [

@@ -31,13 +31,18 @@ pub fn check(toolchain: &Toolchain) -> Result<()> {
         &[&["clippy", "--quiet", "--all-targets"], &USERSPACE[..], &["--", "-D", "warnings"]].concat(),
     ))?;
     announce("Checking", &format!("the packet programs with clippy of toolchain `{}`", toolchain.compiler.toolchain));
-    let mut clippy = toolchain.cargo("clippy", ARCH);
-    clippy.current_dir(workspace::root()).args(["--target-dir", "target/ebpf-lint", "--", "-D", "warnings"]);
-    command::run(&mut clippy)?;
+    for package in PACKET_PROGRAMS {
+        let mut clippy = toolchain.cargo("clippy", package, ARCH);
+        clippy.current_dir(workspace::root()).args(["--target-dir", "target/ebpf-lint", "--", "-D", "warnings"]);
+        command::run(&mut clippy)?;
+    }
     announce("Checking", "the documentation");
     let mut doc = cargo(&[&["doc", "--quiet", "--no-deps", "--document-private-items"], &USERSPACE[..]].concat());
     command::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Everything that runs on the host.
-pub const USERSPACE: [&str; 3] = ["--workspace", "--exclude", "gateway-ebpf"];
+pub const USERSPACE: [&str; 5] = ["--workspace", "--exclude", "gateway-ebpf", "--exclude", "bench-ebpf"];
+
+/// What runs in the kernel.
+const PACKET_PROGRAMS: [&str; 2] = ["gateway-ebpf", "bench-ebpf"];
