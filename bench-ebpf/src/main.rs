@@ -1,0 +1,26 @@
+//! Packet programs of the benchmarks.
+//!
+//! The *drivers* turn one packet into many: each run makes the packet anew, of a flow drawn at random, and goes on
+//! into the program under test. The others are what the gateway's programs are compared with.
+
+#![no_std]
+#![no_main]
+
+mod make;
+mod maps;
+mod plain;
+mod plan;
+mod tc;
+mod xdp;
+
+/// The kernel's helpers are for programs under a GPL-compatible licence.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    // The verifier refuses a program that could reach this.
+    loop {}
+}
