@@ -10,6 +10,7 @@
 
 mod figure;
 mod goals;
+mod harness;
 mod live;
 mod micro;
 mod names;

@@ -26,6 +26,8 @@ pub mod micro {
     pub const UNKNOWN: &str = "program, segment of no flow";
     pub const NO_SERVICE: &str = "program, packet for the host";
     pub const PLAIN: &str = "program, without a table";
+    /// What drives the programs under test, with an empty one.
+    pub const DRIVER: &str = "driver with an empty program";
 
     pub const GATEWAY_XDP: &str = "gateway XDP";
     pub const GATEWAY_TC: &str = "gateway TC";

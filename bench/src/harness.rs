@@ -1,0 +1,195 @@
+//! The real packet programs under `BPF_PROG_TEST_RUN`, over as many flows as wanted.
+//!
+//! A driver program makes each run's packet anew, of a flow drawn at random, and goes on into the program under test.
+//! So one system call runs millions of different packets, and misses of the cache are as real as on the wire. What the
+//! driver costs is measured with an empty program and taken off.
+
+mod batch;
+mod flow_table;
+mod frame;
+mod network;
+#[path = "../../bench-ebpf/src/plan.rs"]
+pub mod plan;
+mod programs;
+mod tables;
+
+use anyhow::{Result, ensure};
+use gateway::datapath::Capacity;
+use gateway_common::{
+    abi::{Egress, Settings},
+    nat::{Flags, Reason},
+};
+
+pub use self::{
+    network::in_lab,
+    programs::{Hook, Program},
+};
+use self::{
+    plan::{Direction, FRESH, Kind, Plan, Shape},
+    programs::Programs,
+};
+
+/// What the tables hold.
+#[derive(Clone, Copy)]
+pub struct World {
+    pub capacity: Capacity,
+    /// Services and their backends; ports from [`SERVICE_PORT`] on.
+    pub services: u32,
+    pub backends: u32,
+    /// Source addresses for new flows.
+    pub snat: u32,
+    /// The family of the established flows.
+    pub v6: bool,
+    /// Identifier of the VLAN that packets leave by, or 0.
+    pub vlan: u16,
+}
+
+/// Port of the first service.
+pub const SERVICE_PORT: u32 = 10_000;
+
+impl World {
+    /// One service with one backend, in tables of the default size.
+    pub const SMALL: Self = Self {
+        capacity: Capacity { flows: 1 << 20, half_open: 1 << 16, backends: 1 << 10 },
+        services: 1,
+        backends: 1,
+        snat: 64,
+        v6: false,
+        vlan: 0,
+    };
+
+    fn shape(&self) -> Shape {
+        Shape { services: self.services, backends: self.backends, first_port: SERVICE_PORT }
+    }
+
+    fn egress(&self) -> Egress {
+        Egress::native(self.vlan)
+    }
+}
+
+/// The packets of a run.
+#[derive(Clone, Copy)]
+pub struct Packets {
+    pub kind: Kind,
+    pub direction: Direction,
+    pub flags: Flags,
+    /// Each packet is of a flow of its own that is in no table.
+    pub fresh: bool,
+    /// To a port where no service listens.
+    pub elsewhere: bool,
+    /// How the gateway counts them.
+    pub reason: Reason,
+}
+
+impl Packets {
+    /// Data of established flows.
+    pub const fn established(kind: Kind, direction: Direction) -> Self {
+        Self { kind, direction, flags: Flags(0x18), fresh: false, elsewhere: false, reason: Reason::Forwarded }
+    }
+
+    /// SYNs, each of which opens a flow.
+    pub const SYN: Self = Self {
+        kind: Kind::Tcp4,
+        direction: Direction::Original,
+        flags: Flags::SYN,
+        fresh: true,
+        elsewhere: false,
+        reason: Reason::Opened,
+    };
+}
+
+/// Programs and tables, made for one [`World`]. To be used within [`in_lab`].
+pub struct Harness {
+    programs: Programs,
+    world: World,
+    /// Established flows.
+    flows: u32,
+    /// Flows of their own that there have been.
+    fresh: u32,
+    seed: u64,
+}
+
+impl Harness {
+    pub fn new(world: World) -> Result<Self> {
+        let mut programs = Programs::load(world.capacity)?;
+        tables::prepare(programs.gateway_mut(), &world)?;
+        Ok(Self { programs, world, flows: 0, fresh: 0, seed: 0 })
+    }
+
+    /// Sees to it that there are this many established flows; there is no way back to fewer.
+    pub fn fill(&mut self, flows: u32) -> Result<()> {
+        ensure!(flows >= self.flows && flows <= FRESH, "flows are only added, from {} to {flows}", self.flows);
+        flow_table::add(self.programs.gateway_mut(), &self.world, self.flows..flows)?;
+        self.flows = flows;
+        Ok(())
+    }
+
+    pub fn flows(&self) -> u32 {
+        self.flows
+    }
+
+    /// Changes what the daemon tells the programs.
+    pub fn set(&mut self, change: impl FnOnce(&mut Settings)) -> Result<()> {
+        tables::change_settings(self.programs.gateway_mut(), change)
+    }
+
+    /// For whoever puts more into the maps of the gateway.
+    pub fn gateway_mut(&mut self) -> &mut aya::Ebpf {
+        self.programs.gateway_mut()
+    }
+
+    /// Nanoseconds for a packet through driver and program.
+    ///
+    /// # Errors
+    ///
+    /// If the gateway has counted a packet as anything else than expected: then something else was measured.
+    pub fn run(&mut self, hook: Hook, program: Program, packets: &Packets, repeat: u32) -> Result<f64> {
+        // On TC a tag stands beside the packet.
+        let tag = if hook == Hook::Xdp { self.world.vlan } else { 0 };
+        let plan = Plan { l3: if tag == 0 { 14 } else { 18 }, ..self.plan(packets) };
+        let frame = frame::template(packets, tag);
+        let before = self.programs.reasons(hook)?;
+        let time = self.programs.run(hook, program, &plan, &frame, repeat)?;
+        if packets.fresh {
+            self.fresh = self.fresh.wrapping_add(repeat);
+        }
+        if program == Program::Gateway {
+            let after = self.programs.reasons(hook)?;
+            let counted = |reason: Reason| after[reason as usize] - before[reason as usize];
+            ensure!(counted(packets.reason) == u64::from(repeat), "of {repeat} packets {}", {
+                let others = Reason::ALL.iter().filter(|reason| counted(**reason) > 0);
+                others
+                    .map(|reason| format!("{} were {}", counted(*reason), reason.name()))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            });
+        }
+        Ok(time)
+    }
+
+    /// The time of the program alone: what the driver takes, measured right after, is taken off.
+    pub fn run_net(&mut self, hook: Hook, program: Program, packets: &Packets, repeat: u32) -> Result<f64> {
+        let with = self.run(hook, program, packets, repeat)?;
+        let without = self.run(hook, Program::Empty, packets, repeat)?;
+        Ok(with - without)
+    }
+
+    fn plan(&mut self, packets: &Packets) -> Plan {
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let shape = match packets.elsewhere {
+            true => Shape { services: 1, backends: 1, first_port: 9 },
+            false => self.world.shape(),
+        };
+        Plan {
+            state: self.seed,
+            flows: if packets.fresh { 0 } else { self.flows.max(1) },
+            next: self.fresh,
+            kind: packets.kind,
+            direction: packets.direction,
+            shape,
+            l3: 14,
+            vlan: self.world.vlan.into(),
+            reserved: 0,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Loading the programs, and running one of them many times.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use aya::{
+    Ebpf, EbpfLoader, Pod,
+    maps::{Array, DevMap, PerCpuArray, ProgramArray},
+    programs::{Program as Loaded, ProgramFd, SchedClassifier, TestRun, TestRunOptions, Xdp},
+};
+use gateway::datapath::{Capacity, OBJECT};
+use gateway_common::nat::Reason;
+use nix::time::{ClockId, clock_gettime};
+
+use super::{network::BACK, plan::Plan};
+
+static PLAIN: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/programs"));
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    Xdp = 0,
+    Tc = 1,
+}
+
+impl Hook {
+    pub const ALL: [Self; 2] = [Self::Xdp, Self::Tc];
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Xdp => "xdp",
+            Self::Tc => "tc",
+        }
+    }
+}
+
+/// What is put under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Returns at once.
+    Empty,
+    /// Reads the headers.
+    Parse,
+    /// Sends the packet elsewhere as it is.
+    Redirect,
+    /// Rewrites the packet to fixed addresses and sends it elsewhere.
+    Rewrite,
+    Gateway,
+}
+
+impl Program {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Parse => "parse",
+            Self::Redirect => "redirect",
+            Self::Rewrite => "rewrite",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+// SAFETY: `repr(C)` without padding; written by this crate alone.
+unsafe impl Pod for Plan {}
+
+pub struct Programs {
+    gateway: Ebpf,
+    plain: Ebpf,
+}
+
+impl Programs {
+    /// Loads all of them, the gateway's with tables of their own.
+    pub fn load(capacity: Capacity) -> Result<Self> {
+        let mut loader = EbpfLoader::new();
+        for (map, entries) in capacity.map_sizes() {
+            loader.map_max_entries(map, entries);
+        }
+        let mut gateway = loader.load(OBJECT).context("load the gateway's programs")?;
+        let mut plain = Ebpf::load(PLAIN).context("load the programs of the benchmarks")?;
+        for programs in [&mut gateway, &mut plain] {
+            for (name, program) in programs.programs_mut() {
+                match program {
+                    Loaded::Xdp(program) => program.load(),
+                    Loaded::SchedClassifier(program) => program.load(),
+                    _ => continue,
+                }
+                .with_context(|| format!("load {name}"))?;
+            }
+        }
+        let mut devices = DevMap::try_from(plain.map_mut("DEVICES").context("the object has no DEVICES")?)?;
+        devices.set(0, BACK, None, 0).context("name the device of redirects")?;
+        let mut device = Array::try_from(plain.map_mut("TC_DEVICE").context("the object has no TC_DEVICE")?)?;
+        device.set(0, BACK, 0).context("name the device of redirects")?;
+        Ok(Self { gateway, plain })
+    }
+
+    pub fn gateway_mut(&mut self) -> &mut Ebpf {
+        &mut self.gateway
+    }
+
+    /// Nanoseconds of processor time for one packet.
+    pub fn run(&mut self, hook: Hook, program: Program, plan: &Plan, frame: &[u8], repeat: u32) -> Result<f64> {
+        self.put_under_test(hook, program)?;
+        let mut plans = Array::<_, Plan>::try_from(self.plain.map_mut("PLAN").context("the object has no PLAN")?)?;
+        plans.set(0, plan, 0).context("tell the driver its plan")?;
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.repeat = repeat;
+        let driver = format!("drive_{}", hook.suffix());
+        let driver = self.plain.program_mut(&driver).with_context(|| format!("the object has no {driver}"))?;
+        let start = thread_time()?;
+        match hook {
+            Hook::Xdp => <&mut Xdp>::try_from(driver)?.test_run(options),
+            Hook::Tc => <&mut SchedClassifier>::try_from(driver)?.test_run(options),
+        }
+        .with_context(|| format!("run {program:?} on {hook:?} {repeat} times"))?;
+        Ok((thread_time()? - start).as_nanos() as f64 / f64::from(repeat))
+    }
+
+    /// Packets by reason, as the gateway's program of a hook has counted them so far.
+    pub fn reasons(&self, hook: Hook) -> Result<[u64; Reason::COUNT]> {
+        let reasons = self.gateway.map("REASONS").context("the object has no REASONS")?;
+        let reasons = PerCpuArray::<_, u64>::try_from(reasons)?;
+        let mut counts = [0; Reason::COUNT];
+        for (index, count) in counts.iter_mut().enumerate() {
+            let index = (hook as usize * Reason::COUNT + index) as u32;
+            *count = reasons.get(&index, 0).context("read the reason counters")?.iter().sum();
+        }
+        Ok(counts)
+    }
+
+    fn put_under_test(&mut self, hook: Hook, program: Program) -> Result<()> {
+        let name = format!("{}_{}", program.name(), hook.suffix());
+        let owner = if program == Program::Gateway { &self.gateway } else { &self.plain };
+        let fd = fd(owner.program(&name).with_context(|| format!("there is no program {name}"))?)?;
+        let slot = match hook {
+            Hook::Xdp => "XDP_UNDER_TEST",
+            Hook::Tc => "TC_UNDER_TEST",
+        };
+        let mut slot =
+            ProgramArray::try_from(self.plain.map_mut(slot).with_context(|| format!("there is no {slot}"))?)?;
+        slot.set(0, &fd, 0).with_context(|| format!("put {name} under test"))
+    }
+}
+
+fn fd(program: &Loaded) -> Result<ProgramFd> {
+    let fd = match program {
+        Loaded::Xdp(program) => program.fd()?,
+        Loaded::SchedClassifier(program) => program.fd()?,
+        _ => anyhow::bail!("a program of another type"),
+    };
+    fd.try_clone().context("duplicate a program's file descriptor")
+}
+
+/// Processor time of this thread: what other threads and interrupts take is not in it.
+fn thread_time() -> Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).context("read the thread's clock")?.into())
+}
