@@ -8,6 +8,7 @@
 
 #![allow(dead_code, reason = "suites that are still to come use it")]
 
+mod capacity;
 mod figure;
 mod goals;
 mod harness;

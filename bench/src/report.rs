@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use self::machine::Machine;
 use crate::{
+    capacity,
     figure::Findings,
     goals::{self, Outcome},
 };
@@ -60,7 +61,12 @@ impl Report {
         let plots = plots::draw(&self.findings, folder)?;
         let json = serde_json::to_string_pretty(self).context("turn the report into JSON")?;
         let mut written = Vec::new();
-        for (name, text) in [("report.json", json), ("report.md", markdown::render(self, &plots))] {
+        let texts = [
+            ("report.json", json),
+            ("report.md", markdown::render(self, &plots)),
+            ("capacity.md", capacity::render(&self.findings)),
+        ];
+        for (name, text) in texts {
             let path = folder.join(name);
             fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
             written.push(path);
@@ -95,7 +101,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let report = Report::new(true, vec![("live".to_owned(), 7)], findings());
         let written = report.write(folder.path()).unwrap();
-        assert_eq!(written.len(), 4);
+        assert_eq!(written.len(), 5);
         assert!(written.iter().all(|path| fs::metadata(path).unwrap().len() > 0));
         let again = Report::read(&written[0]).unwrap();
         assert_eq!(again.findings.figures.len(), report.findings.figures.len());
