@@ -4,7 +4,7 @@
 //! the units in which the gateway reads them, so that no load waits for several stores.
 
 use gateway_common::nat::headers::{
-    Bytes2, Bytes4, Bytes16, Header, IcmpHeader, Ipv4Header, Ipv6Header, TcpHeader, TcpStart,
+    Bytes2, Bytes4, Bytes16, Ethernet, Header, IcmpHeader, Ipv4Header, Ipv6Header, TcpHeader, TcpStart,
 };
 
 use crate::plan::{BACKEND_PORT, BACKENDS, Ends, Kind, PRIVATE6, PUBLIC6, Plan, ROUTER, SERVICE, ends};
@@ -58,6 +58,10 @@ pub fn next(packet: Packet, plan: &mut Plan) -> Option<()> {
     let (number, reply) = plan.draw();
     let ends = ends(number, &plan.shape);
     let l3 = plan.l3 as usize;
+    if l3 == Ethernet::LEN {
+        let ipv6 = matches!(plan.kind, Kind::Tcp6);
+        packet.header::<Ethernet>(0)?.ether_type = if ipv6 { Ethernet::IPV6 } else { Ethernet::IPV4 };
+    }
     match plan.kind {
         Kind::Tcp4 => tcp4(packet, l3, &Tuple::of(&ends, reply)),
         Kind::Tcp6 => tcp6(packet, l3, &Tuple::of(&ends, reply), reply),

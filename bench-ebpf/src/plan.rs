@@ -19,7 +19,8 @@ pub struct Plan {
     pub l3: u32,
     /// Identifier of a VLAN tag; on TC it stands beside the packet.
     pub vlan: u32,
-    pub reserved: u32,
+    /// Length of the frame. On XDP a program may leave another one behind, by moving the start.
+    pub len: u32,
 }
 
 /// The services that flows are spread over.

@@ -41,6 +41,9 @@ struct Arguments {
     /// Show what has moved since an earlier run.
     #[arg(long, value_name = "REPORT.JSON")]
     against: Option<PathBuf>,
+    /// Katran's balancer beside the gateway in `micro`: an object that you have built, see docs/benchmarking.md.
+    #[arg(long, value_name = "OBJECT")]
+    katran: Option<PathBuf>,
     /// Where the report goes.
     #[arg(long, value_name = "FOLDER", default_value = "target/bench", overrides_with = "output")]
     output: PathBuf,
@@ -64,7 +67,7 @@ impl Suite {
 
     fn measure(self, arguments: &Arguments, findings: &mut Findings) -> Result<()> {
         match self {
-            Self::Micro => micro::measure(arguments.quick, findings),
+            Self::Micro => micro::measure(arguments.quick, arguments.katran.as_deref(), findings),
             Self::Live => live::measure(arguments.quick, findings),
             Self::Scale => scale::measure(arguments.quick, findings),
         }

@@ -7,6 +7,8 @@
 mod cases;
 mod rounds;
 
+use std::path::Path;
+
 use anyhow::Result;
 use gateway::datapath::Capacity;
 
@@ -24,18 +26,22 @@ use crate::{
 };
 
 /// Runs the suite. What fails is a finding; an error ends the whole run.
-pub fn measure(quick: bool, findings: &mut Findings) -> Result<()> {
-    let rounds = if quick { Rounds { count: 5, seconds: 0.05 } } else { Rounds { count: 7, seconds: 0.25 } };
+pub fn measure(quick: bool, katran: Option<&Path>, findings: &mut Findings) -> Result<()> {
+    let rounds = if quick { Rounds { count: 5, seconds: 0.04 } } else { Rounds { count: 7, seconds: 0.25 } };
+    let flows: &[u32] = if quick { &[1, 30_000, 1_000_000] } else { &[1, 1_000, 30_000, 1_000_000] };
     in_lab(|| {
         let mut harness = Harness::new(World::SMALL)?;
         plain(&mut harness, rounds, findings);
-        curves(&mut harness, SMALL, &[1, 1_000, 30_000, 1_000_000], rounds, findings)?;
+        if let Some(object) = katran {
+            harness.load_katran(object)?;
+        }
+        curves(&mut harness, SMALL, flows, rounds, findings)?;
         drop(harness);
         let mut harness = Harness::new(World { v6: true, ..World::SMALL })?;
-        curves(&mut harness, V6, &[1, 1_000, 30_000, 1_000_000], rounds, findings)?;
+        curves(&mut harness, V6, if quick { &[30_000] } else { flows }, rounds, findings)?;
         drop(harness);
         let mut harness = Harness::new(World { vlan: 77, ..World::SMALL })?;
-        curves(&mut harness, VLAN, &[1, 30_000], rounds, findings)?;
+        curves(&mut harness, VLAN, if quick { &[30_000] } else { flows }, rounds, findings)?;
         drop(harness);
         let capacity = Capacity { backends: 1 << 20, ..World::SMALL.capacity };
         let mut harness = Harness::new(World { capacity, services: 10_000, backends: 100, ..World::SMALL })?;
@@ -69,13 +75,16 @@ fn plain(harness: &mut Harness, rounds: Rounds, findings: &mut Findings) {
 
 /// The gateway's programs over a rising number of flows.
 fn curves(harness: &mut Harness, cases: &[Case], flows: &[u32], rounds: Rounds, findings: &mut Findings) -> Result<()> {
-    let subjects = [(names::GATEWAY_XDP, Hook::Xdp, Program::Gateway), (names::GATEWAY_TC, Hook::Tc, Program::Gateway)];
+    let gateway = [(names::GATEWAY_XDP, Hook::Xdp, Program::Gateway), (names::GATEWAY_TC, Hook::Tc, Program::Gateway)];
+    let and_katran = [gateway[0], gateway[1], (names::KATRAN, Hook::Xdp, Program::Katran)];
     for flows in flows {
         harness.fill(*flows)?;
         for case in cases {
             findings.step(&format!("{}, {flows} flows", case.name));
             let at = Some((axis::FLOWS, u64::from(*flows)));
-            rounds.measure(harness, case.name, at, &case.packets, &subjects, findings);
+            let with_katran = harness.has_katran() && [names::BOTH, names::NEW].contains(&case.name);
+            let subjects = if with_katran { &and_katran[..] } else { &gateway };
+            rounds.measure(harness, case.name, at, &case.packets, subjects, findings);
         }
     }
     Ok(())

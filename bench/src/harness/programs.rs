@@ -12,7 +12,7 @@ use gateway::datapath::{Capacity, OBJECT};
 use gateway_common::nat::Reason;
 use nix::time::{ClockId, clock_gettime};
 
-use super::{network::BACK, plan::Plan};
+use super::{katran::Katran, network::BACK, plan::Plan};
 
 static PLAIN: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/programs"));
 
@@ -38,6 +38,8 @@ impl Hook {
 pub enum Program {
     /// Returns at once.
     Empty,
+    /// Makes room before the packet; on XDP alone.
+    Grow,
     /// Reads the headers.
     Parse,
     /// Sends the packet elsewhere as it is.
@@ -45,16 +47,20 @@ pub enum Program {
     /// Rewrites the packet to fixed addresses and sends it elsewhere.
     Rewrite,
     Gateway,
+    /// On XDP alone, and only where it was loaded.
+    Katran,
 }
 
 impl Program {
     fn name(self) -> &'static str {
         match self {
             Self::Empty => "empty",
+            Self::Grow => "grow",
             Self::Parse => "parse",
             Self::Redirect => "redirect",
             Self::Rewrite => "rewrite",
             Self::Gateway => "gateway",
+            Self::Katran => "katran",
         }
     }
 }
@@ -65,6 +71,7 @@ unsafe impl Pod for Plan {}
 pub struct Programs {
     gateway: Ebpf,
     plain: Ebpf,
+    pub katran: Option<Katran>,
 }
 
 impl Programs {
@@ -90,7 +97,7 @@ impl Programs {
         devices.set(0, BACK, None, 0).context("name the device of redirects")?;
         let mut device = Array::try_from(plain.map_mut("TC_DEVICE").context("the object has no TC_DEVICE")?)?;
         device.set(0, BACK, 0).context("name the device of redirects")?;
-        Ok(Self { gateway, plain })
+        Ok(Self { gateway, plain, katran: None })
     }
 
     pub fn gateway_mut(&mut self) -> &mut Ebpf {
@@ -128,10 +135,19 @@ impl Programs {
         Ok(counts)
     }
 
+    /// Packets of flows that Katran has not known so far.
+    pub fn katran_misses(&self) -> Result<u64> {
+        self.katran.as_ref().map_or(Ok(0), Katran::misses)
+    }
+
     fn put_under_test(&mut self, hook: Hook, program: Program) -> Result<()> {
         let name = format!("{}_{}", program.name(), hook.suffix());
-        let owner = if program == Program::Gateway { &self.gateway } else { &self.plain };
-        let fd = fd(owner.program(&name).with_context(|| format!("there is no program {name}"))?)?;
+        let of = |owner: &Ebpf| fd(owner.program(&name).with_context(|| format!("there is no program {name}"))?);
+        let fd = match (program, &self.katran) {
+            (Program::Gateway, _) => of(&self.gateway)?,
+            (Program::Katran, Some(katran)) => katran.program()?,
+            _ => of(&self.plain)?,
+        };
         let slot = match hook {
             Hook::Xdp => "XDP_UNDER_TEST",
             Hook::Tc => "TC_UNDER_TEST",
