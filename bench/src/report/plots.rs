@@ -52,7 +52,7 @@ fn colour(index: usize) -> RGBColor {
 
 /// A number beside an axis.
 fn label(value: &f64) -> String {
-    if value.fract() == 0.0 { number::quantity(value.round()) } else { format!("{value:.2}") }
+    if value.fract() == 0.0 && *value >= 0.0 { number::count(*value as u64) } else { number::quantity(*value) }
 }
 
 fn file_name(title: &str) -> String {

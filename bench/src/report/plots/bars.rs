@@ -21,7 +21,7 @@ pub fn draw(group: &Group, path: &Path) -> Result<(), Box<dyn Error>> {
         .margin(10)
         .x_label_area_size(30)
         .y_label_area_size(180)
-        .build_cartesian_2d(0.0..limit, (0..rows).into_segmented())?;
+        .build_cartesian_2d(0.0..limit, (0..rows - 1).into_segmented())?;
     let subject = |place: &SegmentValue<usize>| match place {
         // The first subject stands at the top.
         SegmentValue::CenterOf(row) if *row < rows => group.figures[rows - 1 - row].subject.clone(),
@@ -30,6 +30,7 @@ pub fn draw(group: &Group, path: &Path) -> Result<(), Box<dyn Error>> {
     chart
         .configure_mesh()
         .disable_y_mesh()
+        .light_line_style(TRANSPARENT)
         .x_label_formatter(&label)
         .y_labels(rows)
         .y_label_formatter(&subject)

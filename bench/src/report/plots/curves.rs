@@ -18,13 +18,14 @@ pub fn draw(group: &Group, path: &Path) -> Result<(), Box<dyn Error>> {
     let places: Vec<f64> = group.figures.iter().filter_map(|figure| place(figure)).collect();
     let (first, last) = (places.iter().copied().fold(f64::INFINITY, f64::min), places.into_iter().fold(0.0, f64::max));
     if first > 0.0 && last / first > WIDE {
-        draw_over(group, path, (first..last * 1.3).log_scale())
+        draw_over(group, path, (first..last).log_scale(), [first, last])
     } else {
-        draw_over(group, path, first..last.max(first + 1.0))
+        draw_over(group, path, first..last.max(first + 1.0), [first, last])
     }
 }
 
-fn draw_over<X>(group: &Group, path: &Path, x: X) -> Result<(), Box<dyn Error>>
+/// `ends` are those of the axis: what has no place on it is the same from one to the other.
+fn draw_over<X>(group: &Group, path: &Path, x: X, ends: [f64; 2]) -> Result<(), Box<dyn Error>>
 where
     X: AsRangedCoord<Value = f64>,
     X::CoordDescType: ValueFormatter<f64>,
@@ -34,6 +35,7 @@ where
     let mut chart = ChartBuilder::on(&area)
         .caption(group.title(), (FONT, 18))
         .margin(10)
+        .margin_right(40)
         .x_label_area_size(40)
         .y_label_area_size(70)
         .build_cartesian_2d(x, heights(group))?;
@@ -49,7 +51,10 @@ where
     for (index, subject) in group.subjects().into_iter().enumerate() {
         let colour = colour(index);
         let figures = || group.figures.iter().filter(|figure| figure.subject == subject);
-        let points = figures().filter_map(|figure| Some((place(figure)?, figure.median())));
+        let points = figures().flat_map(|figure| match place(figure) {
+            Some(place) => vec![(place, figure.median())],
+            None => ends.map(|end| (end, figure.median())).to_vec(),
+        });
         chart
             .draw_series(LineSeries::new(points, colour.stroke_width(2)).point_size(3))?
             .label(subject)
