@@ -84,9 +84,11 @@ pub const FRESH: u32 = 1 << 25;
 /// The flow with a number below 2^26.
 #[inline(always)]
 pub fn ends(number: u32, shape: &Shape) -> Ends {
-    // Two multiplicative hashes (Knuth), mapped to a range by one more multiplication.
-    let service = spread(number.wrapping_mul(2_654_435_761), shape.services);
-    let backend = spread(number.wrapping_mul(0x9e37_79b9) ^ (number << 16), shape.backends);
+    // A multiplicative hash (Knuth) as a fraction of 2^32: times the services, its whole part is the service, and what
+    // is left of it is a fraction again.
+    let product = u64::from(number.wrapping_mul(2_654_435_761)) * u64::from(shape.services);
+    let service = (product >> 32) as u32;
+    let backend = spread(product as u32, shape.backends);
     Ends {
         // 100.64.0.0 on, sixteen ports each.
         client: 0x6440_0000 + (number >> 4),
