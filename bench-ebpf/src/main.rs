@@ -6,6 +6,8 @@
 #![no_std]
 #![no_main]
 
+mod frames;
+mod live;
 mod make;
 mod maps;
 mod plain;

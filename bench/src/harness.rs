@@ -26,7 +26,7 @@ use gateway_common::{
 pub use self::{
     katran::Katran,
     network::in_lab,
-    programs::{Hook, Program},
+    programs::{Hook, PLAIN, Program},
 };
 use self::{
     plan::{Direction, FRESH, Kind, Plan, Shape},

@@ -23,6 +23,7 @@ mod latency;
 mod load;
 mod memory;
 mod network;
+mod packets;
 mod pair;
 mod rounds;
 mod stand;
@@ -39,6 +40,8 @@ struct Extent {
     crowd_rounds: usize,
     crowd: usize,
     transfers: &'static [Transfer],
+    packet_slice: Duration,
+    packet_rounds: usize,
 }
 
 const FULL: Extent = Extent {
@@ -47,22 +50,32 @@ const FULL: Extent = Extent {
     crowd_rounds: 2,
     crowd: 10_000,
     transfers: &Transfer::ALL,
+    packet_slice: Duration::from_millis(500),
+    packet_rounds: 7,
 };
-const QUICK: Extent =
-    Extent { slice: Duration::from_millis(400), rounds: 2, crowd_rounds: 1, crowd: 2_000, transfers: &Transfer::QUICK };
+const QUICK: Extent = Extent {
+    slice: Duration::from_millis(400),
+    rounds: 2,
+    crowd_rounds: 1,
+    crowd: 2_000,
+    transfers: &Transfer::QUICK,
+    packet_slice: Duration::from_millis(150),
+    packet_rounds: 3,
+};
 
 /// Runs the suite. What fails is a finding; an error ends the whole run.
 pub fn measure(quick: bool, findings: &mut Findings) -> Result<()> {
     let extent = if quick { &QUICK } else { &FULL };
     network::prepare_machine()?;
+    packets::measure(extent.packet_slice, extent.packet_rounds, findings)?;
     for path in [Path::TwoArm, Path::Container] {
         name_baselines(path, findings);
         findings.step(&format!("{}: start the subjects", path.name()));
         let labs: Vec<(Subject, Lab)> =
             Subject::ALL.into_iter().map(|subject| (subject, network::build(path))).collect();
-        let stands: Vec<Stand> =
+        let mut stands: Vec<Stand> =
             labs.iter().filter_map(|(subject, lab)| start(*subject, path, lab, findings)).collect();
-        measure_path(path, &stands, extent, findings);
+        measure_path(path, &mut stands, extent, findings);
     }
     Ok(())
 }
@@ -81,9 +94,9 @@ fn start<'lab>(subject: Subject, path: Path, lab: &'lab Lab, findings: &mut Find
     started.map_err(|error| findings.fail(path.cases().intact, subject.name(path), format!("{error:#}"))).ok()
 }
 
-fn measure_path(path: Path, stands: &[Stand], extent: &Extent, findings: &mut Findings) {
+fn measure_path(path: Path, stands: &mut [Stand], extent: &Extent, findings: &mut Findings) {
     let cases = path.cases();
-    let mut turn = |what: &str, case, rounds, measure: &mut dyn FnMut(&Stand, &mut Samples) -> Result<()>| {
+    let mut turn = |what: &str, case, rounds, measure: &mut dyn FnMut(&mut Stand, &mut Samples) -> Result<()>| {
         findings.step(&format!("{}: {what}", path.name()));
         interleave(findings, case, rounds, stands, measure);
     };

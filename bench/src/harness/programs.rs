@@ -14,7 +14,8 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::{katran::Katran, network::BACK, plan::Plan};
 
-static PLAIN: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/programs"));
+/// The compiled programs of the benchmarks.
+pub static PLAIN: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/programs"));
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {

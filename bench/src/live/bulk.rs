@@ -16,7 +16,7 @@ use super::{
     cpu,
     echo::listen,
     network::{Path, Service, ends, offload},
-    rounds::Samples,
+    rounds::{Named as _, Samples},
     stand::Stand,
 };
 use crate::names::live::Bulk;

@@ -9,7 +9,7 @@ use super::{
     echo::Echo,
     load::{Load, Tally},
     network::Service,
-    rounds::Samples,
+    rounds::{Named as _, Samples},
     stand::Stand,
 };
 

@@ -71,6 +71,12 @@ pub fn whole_path(stand: &Stand) -> Result<Duration> {
     Ok(kernel + programs.map(program_time).sum::<Result<Duration>>()?)
 }
 
+/// The time used so far by the kernel's thread that receives packets on one processor when they are too many for whoever
+/// sends them.
+pub fn softirq_time(cpu: usize) -> Result<Duration> {
+    kernel_threads(&format!("ksoftirqd/{cpu}"))?.iter().map(|id| run_time(&format!("/proc/{id}/schedstat"))).sum()
+}
+
 /// Where XDP is at work there is no TSO at any time.
 fn set_tso(stand: &Stand, on: bool) {
     if stand.path == Path::Container {

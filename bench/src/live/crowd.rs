@@ -14,7 +14,7 @@ use super::{
     latency::{record, round_trips},
     memory,
     pair::{Door, Pair},
-    rounds::Samples,
+    rounds::{Named as _, Samples},
     stand::Stand,
 };
 use crate::{figure::Point, names::axis};

@@ -14,7 +14,7 @@ use super::{
     echo::Echo,
     network::Service,
     pair::{Door, Pair},
-    rounds::Samples,
+    rounds::{Named as _, Samples},
     stand::Stand,
 };
 use crate::{figure::Point, names::live::Latency};

@@ -55,10 +55,12 @@ pub enum Service {
     Sink,
     /// Tells the digest of what came.
     Digest,
+    /// Frames made by hand, to as many backends as a million flows through one source address need.
+    Packets,
 }
 
 impl Service {
-    pub const ALL: [Self; 4] = [Self::Echo, Self::Pair, Self::Sink, Self::Digest];
+    pub const ALL: [Self; 5] = [Self::Echo, Self::Pair, Self::Sink, Self::Digest, Self::Packets];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -66,6 +68,7 @@ impl Service {
             Self::Pair => "pair",
             Self::Sink => "sink",
             Self::Digest => "digest",
+            Self::Packets => "packets",
         }
     }
 
@@ -75,7 +78,12 @@ impl Service {
 
     pub fn backend_ports(self) -> std::ops::Range<u16> {
         let first = 8_000 + 100 * self as u16;
-        first..first + if self == Self::Echo { ECHO_PORTS } else { 1 }
+        let count = match self {
+            Self::Echo => ECHO_PORTS,
+            Self::Packets => PACKET_PORTS,
+            _ => 1,
+        };
+        first..first + count
     }
 
     pub fn forwarding(self, lab: &Lab) -> Forwarding {
@@ -89,6 +97,7 @@ impl Service {
 
 /// Enough that no source port of a translation is used again within a run.
 const ECHO_PORTS: u16 = 16;
+const PACKET_PORTS: u16 = 64;
 
 /// Open files, enough for both ends of 10,000 connections, here and in a proxy.
 const DESCRIPTORS: u64 = 100_000;

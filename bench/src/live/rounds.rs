@@ -5,7 +5,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Result, anyhow};
 
-use super::stand::Stand;
 use crate::figure::{Figure, Findings, Point};
 
 /// What the rounds have given so far.
@@ -45,21 +44,26 @@ impl Samples {
     }
 }
 
+/// A subject.
+pub trait Named {
+    fn name(&self) -> &'static str;
+}
+
 /// Measures every subject in turn, `rounds` times over. One that fails is a finding, and is left out from then on.
-pub fn interleave(
+pub fn interleave<S: Named>(
     findings: &mut Findings,
     case: &str,
     rounds: usize,
-    stands: &[Stand],
-    measure: &mut dyn FnMut(&Stand, &mut Samples) -> Result<()>,
+    subjects: &mut [S],
+    measure: &mut dyn FnMut(&mut S, &mut Samples) -> Result<()>,
 ) {
     let mut samples = Samples::default();
-    let mut well: Vec<&Stand> = stands.iter().collect();
+    let mut well: Vec<&mut S> = subjects.iter_mut().collect();
     for _ in 0..rounds {
-        well.retain(|stand| match guarded(|| measure(stand, &mut samples)) {
+        well.retain_mut(|subject| match guarded(|| measure(subject, &mut samples)) {
             Ok(()) => true,
             Err(error) => {
-                findings.fail(case, stand.name(), format!("{error:#}"));
+                findings.fail(case, subject.name(), format!("{error:#}"));
                 false
             }
         });

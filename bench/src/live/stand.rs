@@ -8,7 +8,10 @@ use gateway_tests::{
     traffic::{Behaviour, Server, client},
 };
 
-use super::network::{Path, Service, Sources};
+use super::{
+    network::{Path, Service, Sources},
+    rounds::Named,
+};
 use crate::names::live as names;
 
 /// Who forwards.
@@ -52,6 +55,12 @@ enum Running<'lab> {
     Proxy(Process),
 }
 
+impl Named for Stand<'_> {
+    fn name(&self) -> &'static str {
+        self.subject.name(self.path)
+    }
+}
+
 impl<'lab> Stand<'lab> {
     /// Starts the subject and waits until it forwards.
     pub fn start(subject: Subject, path: Path, lab: &'lab Lab) -> Self {
@@ -73,10 +82,6 @@ impl<'lab> Stand<'lab> {
         let stand = Self { subject, path, lab, sources: Sources::default(), _running: running };
         stand.wait();
         stand
-    }
-
-    pub fn name(&self) -> &'static str {
-        self.subject.name(self.path)
     }
 
     /// Where clients connect to: the service's address, or where nothing is translated, the backends'.
