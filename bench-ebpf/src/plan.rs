@@ -101,6 +101,7 @@ pub fn ends(number: u32, shape: &Shape) -> Ends {
     }
 }
 
+#[cfg(target_arch = "bpf")]
 impl Plan {
     /// The number of the next packet's flow, and whether it goes from the backend to the client.
     #[inline(always)]
