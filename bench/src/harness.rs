@@ -5,7 +5,7 @@
 //! driver costs is measured with an empty program and taken off.
 
 mod batch;
-mod flow_table;
+pub mod flow_table;
 mod frame;
 mod katran;
 mod network;
@@ -135,7 +135,7 @@ impl Harness {
     /// Sees to it that there are this many established flows; there is no way back to fewer.
     pub fn fill(&mut self, flows: u32) -> Result<()> {
         ensure!(flows >= self.flows && flows <= FRESH, "flows are only added, from {} to {flows}", self.flows);
-        flow_table::add(self.programs.gateway_mut(), &self.world, self.flows..flows)?;
+        flow_table::add(self.programs.gateway_mut(), &self.world, self.flows..flows, flows)?;
         self.flows = flows;
         if self.programs.katran.is_some() {
             // It learns flows from packets; after so many draws it has missed one in a thousand.
@@ -143,6 +143,11 @@ impl Harness {
             self.run_unchecked(Hook::Xdp, Program::Katran, &packets, flows * 7)?;
         }
         Ok(())
+    }
+
+    /// Adds flows that no packet of a run is of: their numbers, where there are no others.
+    pub fn occupy(&mut self, numbers: &[u32]) -> Result<()> {
+        flow_table::add(self.programs.gateway_mut(), &self.world, numbers.iter().copied(), numbers.len() as u32)
     }
 
     pub fn flows(&self) -> u32 {
@@ -165,17 +170,15 @@ impl Harness {
     ///
     /// If the gateway has counted a packet as anything else than expected: then something else was measured.
     pub fn run(&mut self, hook: Hook, program: Program, packets: &Packets, repeat: u32) -> Result<f64> {
-        let before = self.programs.reasons(hook)?;
         let misses = self.programs.katran_misses()?;
-        let time = self.run_unchecked(hook, program, packets, repeat)?;
+        let (time, counts) = self.run_counting(hook, program, packets, repeat)?;
         if program == Program::Katran {
             let missed = self.programs.katran_misses()? - misses;
             let sound = if packets.fresh { missed == u64::from(repeat) } else { missed <= u64::from(repeat) / 100 };
             ensure!(sound, "Katran did not know the flows of {missed} of {repeat} packets");
         }
         if program == Program::Gateway {
-            let after = self.programs.reasons(hook)?;
-            let counted = |reason: Reason| after[reason as usize] - before[reason as usize];
+            let counted = |reason: Reason| counts[reason as usize];
             ensure!(counted(packets.reason) == u64::from(repeat), "of {repeat} packets {}", {
                 let others = Reason::ALL.iter().filter(|reason| counted(**reason) > 0);
                 others
@@ -185,6 +188,22 @@ impl Harness {
             });
         }
         Ok(time)
+    }
+
+    /// Nanoseconds for a packet through driver and program, and how many packets the gateway has counted for which
+    /// reason.
+    pub fn run_counting(
+        &mut self,
+        hook: Hook,
+        program: Program,
+        packets: &Packets,
+        repeat: u32,
+    ) -> Result<(f64, [u64; Reason::COUNT])> {
+        let before = self.programs.reasons(hook)?;
+        let time = self.run_unchecked(hook, program, packets, repeat)?;
+        let mut counts = self.programs.reasons(hook)?;
+        counts.iter_mut().zip(before).for_each(|(count, before)| *count -= before);
+        Ok((time, counts))
     }
 
     /// The time of the program alone: what the driver takes, measured right after, is taken off.

@@ -5,7 +5,7 @@
 //! the expected reason is a failure.
 
 mod cases;
-mod rounds;
+pub mod rounds;
 
 use std::path::Path;
 

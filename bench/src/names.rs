@@ -8,8 +8,13 @@ pub mod live;
 pub mod axis {
     pub const BACKENDS: &str = "backends";
     pub const CONNECTIONS: &str = "connections";
+    /// Established flows in percent of the configured capacity.
+    pub const FILL: &str = "% of capacity";
     pub const FLOWS: &str = "flows";
+    /// In percent of the source ports towards a backend.
+    pub const PORTS: &str = "% of ports taken";
     pub const SERVICES: &str = "services";
+    pub const SNAT: &str = "source addresses";
 }
 
 /// The packet programs alone.
@@ -46,8 +51,23 @@ pub mod micro {
 
 /// Growth, and the daemon's own work.
 pub mod scale {
-    /// Program time of a SYN by the number of backends.
+    /// Program time of a packet of one of so many flows, in a table with room for 4,000,000.
+    pub const BY_FLOWS: &str = "established by flows";
+    /// Program time of a packet of one of 30,000 flows, of as many services with a backend each.
+    pub const BY_SERVICES: &str = "established by services";
+    /// The same of one service with as many backends.
+    pub const BY_BACKENDS: &str = "established by backends";
+    /// Program time of a packet in a table with room for 1,048,576 flows.
+    pub const BY_FILL: &str = "established by fill of the table";
+    /// Program time of a SYN.
+    pub const NEW_BY_SERVICES: &str = "new flow by services";
     pub const NEW_BY_BACKENDS: &str = "new flow by backends";
+    pub const NEW_BY_FILL: &str = "new flow by fill of the table";
+    pub const NEW_BY_SNAT: &str = "new flow by source addresses";
+    /// Program time of a SYN, whether it finds a port or not.
+    pub const NEW_BY_PORTS: &str = "new flow by source ports taken";
+    /// SYNs that find no port, in percent.
+    pub const REFUSED_BY_PORTS: &str = "SYNs refused by source ports taken";
     /// Seconds of CPU, by the number of flows that a table has room for.
     pub const SWEEP: &str = "sweep";
     /// Milliseconds from the request to the answer, by the number of services present.

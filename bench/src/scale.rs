@@ -7,11 +7,15 @@
 //! | `start` | from the daemon's start to the first connection that goes through |
 //! | `process_memory` | of the daemon, by flows and services |
 //! | `sweep` | the processor time of the sweeper, by flows |
+//! | `curves` | the packet program's time, by all that grows |
+//! | `ports` | new flows as source ports run out |
 
 mod apply;
+mod curves;
 mod flow_tables;
 mod front_server;
 mod memory;
+mod ports;
 mod process_memory;
 mod start;
 mod sweep;
@@ -39,6 +43,14 @@ pub fn measure(quick: bool, findings: &mut Findings) -> Result<()> {
         Ok(())
     });
     part(findings, names::SWEEP, |findings| sweep::measure(quick, findings));
+    part(findings, names::BY_BACKENDS, |findings| curves::backends(quick, findings));
+    part(findings, names::NEW_BY_PORTS, |findings| ports::measure(quick, findings));
+    if !quick {
+        part(findings, names::BY_SERVICES, curves::services);
+        part(findings, names::NEW_BY_SNAT, curves::source_addresses);
+        part(findings, names::BY_FILL, curves::fill);
+        part(findings, names::BY_FLOWS, curves::flows);
+    }
     Ok(())
 }
 

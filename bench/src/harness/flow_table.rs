@@ -1,11 +1,9 @@
 //! Established flows in the gateway's table: the one place of the benchmarks that knows how it is laid out.
 
-use std::ops::Range;
-
 use anyhow::{Context, Result};
 use aya::{
     Ebpf,
-    maps::{Array, Map},
+    maps::{Array, Map, MapData},
 };
 use gateway_common::{
     abi::{Direction, Flow, Hop, Seen, TICK_SHIFT, Tuple},
@@ -21,22 +19,40 @@ use super::{
     tables::{GENERATION, backend_index},
 };
 
-/// Entries written by one system call.
-const BATCH: u32 = 8192;
+/// The map of the flow table, and all that grows with the number of flows.
+pub const NAME: &str = "FLOWS";
+pub const MAPS: [&str; 1] = [NAME];
 
-/// Adds the flows with these numbers.
-pub fn add(gateway: &mut Ebpf, world: &World, numbers: Range<u32>) -> Result<()> {
+/// Flows written by one system call.
+const BATCH: usize = 4096;
+
+/// Adds the flows with these numbers, which have been seen just now, and counts `open` flows.
+pub fn add(gateway: &mut Ebpf, world: &World, numbers: impl Iterator<Item = u32>, open: u32) -> Result<()> {
     let now = now()?;
-    let Map::HashMap(table) = gateway.map("FLOWS").context("the object has no FLOWS")? else {
-        anyhow::bail!("FLOWS is not a hash map");
+    let Map::HashMap(table) = gateway.map(NAME).context("the object has no flow table")? else {
+        anyhow::bail!("{NAME} is not a hash map");
     };
-    for start in numbers.clone().step_by(BATCH as usize) {
-        let end = numbers.end.min(start + BATCH);
-        let (keys, values): (Vec<_>, Vec<_>) = (start..end).flat_map(|number| pair(world, number, now)).unzip();
+    write(table, world, numbers, |_| now)?;
+    let mut counters =
+        Array::<_, i64>::try_from(gateway.map_mut("OPEN_FLOWS").context("the object has no OPEN_FLOWS")?)?;
+    counters.set(0, i64::from(open), 0).context("write the number of flows")
+}
+
+/// Writes the flows with these numbers into the map of a flow table, `last_seen` in ticks.
+pub fn write(
+    table: &MapData,
+    world: &World,
+    mut numbers: impl Iterator<Item = u32>,
+    last_seen: impl Fn(u32) -> u32,
+) -> Result<()> {
+    loop {
+        let batch = numbers.by_ref().take(BATCH);
+        let (keys, values): (Vec<_>, Vec<_>) = batch.flat_map(|number| pair(world, number, last_seen(number))).unzip();
+        if keys.is_empty() {
+            return Ok(());
+        }
         batch::update(table, &keys, &values).context("write flows")?;
     }
-    let mut open = Array::<_, i64>::try_from(gateway.map_mut("OPEN_FLOWS").context("the object has no OPEN_FLOWS")?)?;
-    open.set(0, i64::from(numbers.end), 0).context("write the number of flows")
 }
 
 /// Both directions of a flow.
@@ -81,7 +97,7 @@ fn tuples(world: &World, number: u32) -> (Tuple, Tuple) {
 }
 
 /// Ticks, as the programs count them.
-fn now() -> Result<u32> {
+pub fn now() -> Result<u32> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).context("read the clock")?;
     Ok((std::time::Duration::from(now).as_nanos() >> TICK_SHIFT) as u32)
 }

@@ -53,7 +53,7 @@ pub fn one_change(lab: &Lab, quick: bool, findings: &mut Findings) -> Result<()>
 
 /// All services are new, then all of them have changed.
 pub fn configuration(lab: &Lab, quick: bool, findings: &mut Findings) -> Result<()> {
-    let rounds = if quick { 2 } else { 3 };
+    let rounds = if quick { 1 } else { 3 };
     let (small, large) = (config(lab, 0..1, 1), config(lab, 0..SERVICES, 1));
     let gateway = Gateway::start(lab, &small);
     let services = ServiceMap::open(lab)?;
