@@ -9,98 +9,29 @@ pub mod flow_table;
 mod frame;
 mod katran;
 mod network;
+mod packets;
 #[path = "../../bench-ebpf/src/plan.rs"]
 pub mod plan;
 mod programs;
 mod tables;
+mod world;
 
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use gateway::datapath::Capacity;
-use gateway_common::{
-    abi::{Egress, Settings},
-    nat::{Flags, Reason},
-};
+use gateway_common::{abi::Settings, nat::Reason};
 
 pub use self::{
     katran::Katran,
     network::in_lab,
+    packets::Packets,
     programs::{Hook, PLAIN, Program},
+    world::{SERVICE_PORT, World},
 };
 use self::{
     plan::{Direction, FRESH, Kind, Plan, Shape},
     programs::Programs,
 };
-
-/// What the tables hold.
-#[derive(Clone, Copy)]
-pub struct World {
-    pub capacity: Capacity,
-    /// Services and their backends; ports from [`SERVICE_PORT`] on.
-    pub services: u32,
-    pub backends: u32,
-    /// Source addresses for new flows.
-    pub snat: u32,
-    /// The family of the established flows.
-    pub v6: bool,
-    /// Identifier of the VLAN that packets leave by, or 0.
-    pub vlan: u16,
-}
-
-/// Port of the first service.
-pub const SERVICE_PORT: u32 = 10_000;
-
-impl World {
-    /// One service with one backend, in tables of the default size.
-    pub const SMALL: Self = Self {
-        capacity: Capacity { flows: 1 << 20, half_open: 1 << 16, backends: 1 << 10 },
-        services: 1,
-        backends: 1,
-        snat: 64,
-        v6: false,
-        vlan: 0,
-    };
-
-    fn shape(&self) -> Shape {
-        Shape { services: self.services, backends: self.backends, first_port: SERVICE_PORT }
-    }
-
-    fn egress(&self) -> Egress {
-        Egress::native(self.vlan)
-    }
-}
-
-/// The packets of a run.
-#[derive(Clone, Copy)]
-pub struct Packets {
-    pub kind: Kind,
-    pub direction: Direction,
-    pub flags: Flags,
-    /// Each packet is of a flow of its own that is in no table.
-    pub fresh: bool,
-    /// To a port where no service listens.
-    pub elsewhere: bool,
-    /// How the gateway counts them.
-    pub reason: Reason,
-}
-
-impl Packets {
-    /// Data of established flows.
-    pub const fn established(kind: Kind, direction: Direction) -> Self {
-        Self { kind, direction, flags: Flags(0x18), fresh: false, elsewhere: false, reason: Reason::Forwarded }
-    }
-
-    /// SYNs, each of which opens a flow.
-    pub const SYN: Self = Self {
-        kind: Kind::Tcp4,
-        direction: Direction::Original,
-        flags: Flags::SYN,
-        fresh: true,
-        elsewhere: false,
-        reason: Reason::Opened,
-    };
-}
 
 /// Programs and tables, made for one [`World`]. To be used within [`in_lab`].
 pub struct Harness {
@@ -172,20 +103,14 @@ impl Harness {
     pub fn run(&mut self, hook: Hook, program: Program, packets: &Packets, repeat: u32) -> Result<f64> {
         let misses = self.programs.katran_misses()?;
         let (time, counts) = self.run_counting(hook, program, packets, repeat)?;
-        if program == Program::Katran {
-            let missed = self.programs.katran_misses()? - misses;
-            let sound = if packets.fresh { missed == u64::from(repeat) } else { missed <= u64::from(repeat) / 100 };
-            ensure!(sound, "Katran did not know the flows of {missed} of {repeat} packets");
-        }
-        if program == Program::Gateway {
-            let counted = |reason: Reason| counts[reason as usize];
-            ensure!(counted(packets.reason) == u64::from(repeat), "of {repeat} packets {}", {
-                let others = Reason::ALL.iter().filter(|reason| counted(**reason) > 0);
-                others
-                    .map(|reason| format!("{} were {}", counted(*reason), reason.name()))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            });
+        match program {
+            Program::Gateway => packets.check(repeat, |reason| counts[reason as usize])?,
+            Program::Katran => {
+                let missed = self.programs.katran_misses()? - misses;
+                let sound = if packets.fresh { missed == u64::from(repeat) } else { missed <= u64::from(repeat) / 100 };
+                ensure!(sound, "Katran did not know the flows of {missed} of {repeat} packets");
+            }
+            _ => {}
         }
         Ok(time)
     }
