@@ -19,7 +19,7 @@ mod world;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use gateway_common::{abi::Settings, nat::Reason};
+use gateway_common::nat::Reason;
 
 pub use self::{
     katran::Katran,
@@ -79,15 +79,6 @@ impl Harness {
     /// Adds flows that no packet of a run is of: their numbers, where there are no others.
     pub fn occupy(&mut self, numbers: &[u32]) -> Result<()> {
         flow_table::add(self.programs.gateway_mut(), &self.world, numbers.iter().copied(), numbers.len() as u32)
-    }
-
-    pub fn flows(&self) -> u32 {
-        self.flows
-    }
-
-    /// Changes what the daemon tells the programs.
-    pub fn set(&mut self, change: impl FnOnce(&mut Settings)) -> Result<()> {
-        tables::change_settings(self.programs.gateway_mut(), change)
     }
 
     /// For whoever puts more into the maps of the gateway.

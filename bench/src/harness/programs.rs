@@ -24,8 +24,6 @@ pub enum Hook {
 }
 
 impl Hook {
-    pub const ALL: [Self; 2] = [Self::Xdp, Self::Tc];
-
     fn suffix(self) -> &'static str {
         match self {
             Self::Xdp => "xdp",

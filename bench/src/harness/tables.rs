@@ -54,13 +54,6 @@ pub fn prepare(gateway: &mut Ebpf, world: &World) -> Result<()> {
     write_services(gateway, world)
 }
 
-pub fn change_settings(gateway: &mut Ebpf, change: impl FnOnce(&mut Settings)) -> Result<()> {
-    let mut map = array::<Settings>(gateway, "SETTINGS")?;
-    let mut settings = map.get(&0, 0).context("read the settings")?;
-    change(&mut settings);
-    map.set(0, settings, 0).context("write the settings")
-}
-
 fn write_backends(gateway: &mut Ebpf, world: &World) -> Result<()> {
     let numbers = 0..world.services * world.backends;
     let backends: Vec<Backend> = numbers
