@@ -67,7 +67,7 @@ const QUICK: Extent = Extent {
 pub fn measure(quick: bool, findings: &mut Findings) -> Result<()> {
     let extent = if quick { &QUICK } else { &FULL };
     network::prepare_machine()?;
-    packets::measure(extent.packet_slice, extent.packet_rounds, findings)?;
+    packets::measure(quick, extent.packet_slice, extent.packet_rounds, findings)?;
     for path in [Path::TwoArm, Path::Container] {
         name_baselines(path, findings);
         findings.step(&format!("{}: start the subjects", path.name()));

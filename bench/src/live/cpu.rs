@@ -71,10 +71,19 @@ pub fn whole_path(stand: &Stand) -> Result<Duration> {
     Ok(kernel + programs.map(program_time).sum::<Result<Duration>>()?)
 }
 
-/// The time used so far by the kernel's thread that receives packets on one processor when they are too many for whoever
-/// sends them.
-pub fn softirq_time(cpu: usize) -> Result<Duration> {
-    kernel_threads(&format!("ksoftirqd/{cpu}"))?.iter().map(|id| run_time(&format!("/proc/{id}/schedstat"))).sum()
+/// The kernel's thread that receives packets on one processor when they are too many for whoever sends them.
+pub struct SoftirqThread(u32);
+
+impl SoftirqThread {
+    pub fn of(cpu: usize) -> Result<Self> {
+        let name = format!("ksoftirqd/{cpu}");
+        Ok(Self(kernel_threads(&name)?.into_iter().next().with_context(|| format!("find {name}"))?))
+    }
+
+    /// The time used so far.
+    pub fn time(&self) -> Result<Duration> {
+        run_time(&format!("/proc/{}/schedstat", self.0))
+    }
 }
 
 /// Where XDP is at work there is no TSO at any time.

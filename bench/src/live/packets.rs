@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use gateway_tests::Lab;
 
 use super::{
@@ -18,17 +18,18 @@ use crate::{
     names::{axis, live as names},
 };
 
+mod frame;
 mod generator;
 mod programs;
 mod site;
 
-use site::{Contestant, Site};
+use site::{Contestant, Run, Site};
 
 /// Of the frames sent, so many have to come out, or the figure is of something else.
 const ARRIVING: f64 = 0.99;
 
 /// Runs this part of the suite.
-pub fn measure(slice: Duration, rounds: usize, findings: &mut Findings) -> Result<()> {
+pub fn measure(quick: bool, slice: Duration, rounds: usize, findings: &mut Findings) -> Result<()> {
     findings.baseline(names::PACKETS, names::REDIRECT_XDP);
     findings.step("64-byte frames: start the subjects");
     let labs: Vec<(Contestant, Lab)> =
@@ -42,7 +43,7 @@ pub fn measure(slice: Duration, rounds: usize, findings: &mut Findings) -> Resul
     }
     for flows in [1, 30_000, 1_000_000] {
         findings.step(&format!("64-byte frames of {flows} flows"));
-        sites.retain(|site| site.contestant.most_flows() >= flows);
+        sites.retain(|site| site.contestant.most_flows(quick) >= flows);
         sites.retain_mut(|site| match guarded(|| site.open(flows)) {
             Ok(()) => true,
             Err(error) => {
@@ -58,12 +59,24 @@ pub fn measure(slice: Duration, rounds: usize, findings: &mut Findings) -> Resul
 fn sample(site: &mut Site, slice: Duration, samples: &mut Samples) -> Result<()> {
     const CALIBRATION: u32 = 20_000;
     let first = site.run(CALIBRATION)?;
-    let per_frame = first.used.as_secs_f64() / f64::from(CALIBRATION);
-    let frames = (slice.as_secs_f64() / per_frame) as u32;
-    let run = site.run(frames)?;
-    let share = run.seen as f64 / f64::from(frames);
-    ensure!(share >= ARRIVING, "{} of {frames} frames have come through", run.seen);
+    ensure!(first.seen > 0, "none of {CALIBRATION} frames has come through");
+    let frames = (slice.as_secs_f64() / first.used.as_secs_f64() * f64::from(CALIBRATION)) as u32;
+    let run = run_without_loss(site, frames)?;
     let at = Some(Point { axis: axis::FLOWS.to_owned(), value: site.flows().into() });
     samples.take_at(names::PACKETS, site.name(), at, "ns/packet", run.used.as_nanos() as f64 / run.seen as f64);
     Ok(())
+}
+
+/// Where others take the core for a while, queues overflow: then it is tried again.
+fn run_without_loss(site: &mut Site, frames: u32) -> Result<Run> {
+    const ATTEMPTS: usize = 5;
+    let mut most = 0;
+    for _ in 0..ATTEMPTS {
+        let run = site.run(frames)?;
+        if run.seen as f64 >= f64::from(frames) * ARRIVING {
+            return Ok(run);
+        }
+        most = most.max(run.seen);
+    }
+    bail!("{most} of {frames} frames have come through, at best")
 }

@@ -11,7 +11,7 @@ use aya::{
 };
 use gateway_tests::Namespace;
 
-use super::generator::frames::Frames;
+use super::frame::Frames;
 use crate::harness::PLAIN;
 
 // SAFETY: `repr(C)` of integers whose sizes leave no padding; the programs take any values.

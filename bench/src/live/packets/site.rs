@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use gateway_tests::Lab;
 
 use super::{
-    generator::{Flows, Generator, Kind},
+    frame::{Flows, Kind},
+    generator::Generator,
     programs::Programs,
 };
 use crate::{
@@ -61,11 +62,13 @@ impl Contestant {
         }
     }
 
-    /// Those that know no flows are measured with one. A machine's conntrack table may hold no more than 262,144, as
-    /// here, by default.
-    pub fn most_flows(self) -> u32 {
+    /// Those that know no flows are measured with one. A machine's conntrack table holds 262,144 at most by default. To
+    /// open a million through TC takes longer than a quick run has.
+    pub fn most_flows(self, quick: bool) -> u32 {
         match self {
-            Self::GatewayXdp | Self::GatewayTc => 1_000_000,
+            Self::GatewayXdp => 1_000_000,
+            Self::GatewayTc if !quick => 1_000_000,
+            Self::GatewayTc => 30_000,
             Self::Nftables => 30_000,
             _ => 1,
         }
@@ -93,6 +96,8 @@ pub struct Site<'lab> {
     programs: Programs,
     generator: Generator,
     flows: u32,
+    /// So far, and the seed of the next.
+    runs: u64,
     _stand: Option<Stand<'lab>>,
 }
 
@@ -131,7 +136,8 @@ impl<'lab> Site<'lab> {
         }
         let forwarding = Service::Packets.forwarding(lab);
         let to = if contestant == Contestant::Routing { forwarding.backends[0] } else { forwarding.listen };
-        let mut site = Self { contestant, lab, programs, generator: Generator::new(lab, to)?, flows: 0, _stand: stand };
+        let mut site =
+            Self { contestant, lab, programs, generator: Generator::new(lab, to)?, flows: 0, runs: 0, _stand: stand };
         if contestant != Contestant::Drop {
             site.end_frames()?;
         }
@@ -155,7 +161,7 @@ impl<'lab> Site<'lab> {
     /// Sees to it that there are so many flows, by handshakes; there is no way back to fewer.
     pub fn open(&mut self, flows: u32) -> Result<()> {
         /// Half-open at once.
-        const CHUNK: u32 = 4_096;
+        const CHUNK: u32 = 16_384;
         if self.contestant.subject().is_none() || self.contestant == Contestant::Routing {
             self.flows = flows;
             return Ok(());
@@ -179,7 +185,8 @@ impl<'lab> Site<'lab> {
     /// Sends data of flows drawn at random.
     pub fn run(&mut self, frames: u32) -> Result<Run> {
         let before = self.programs.seen()?;
-        let flows = Flows::Random(self.flows);
+        self.runs += 1;
+        let flows = Flows::Random { flows: self.flows, seed: self.runs };
         let used = self.generator.send(&mut self.programs, self.lab, Kind::Data, flows, frames)?;
         Ok(Run { seen: self.programs.seen()? - before, used })
     }
