@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use gateway_common::nat::{
     Flags,
-    headers::{Bytes2, Bytes4, Ethernet, Header, Ipv4Header, TcpHeader},
+    headers::{Bytes2, Bytes4, Ethernet, Ipv4Header, TcpHeader},
 };
 
 use crate::{

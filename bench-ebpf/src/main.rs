@@ -11,6 +11,7 @@ mod live;
 mod make;
 mod maps;
 mod plain;
+#[allow(dead_code, reason = "userspace makes what is in it")]
 mod plan;
 mod tc;
 mod xdp;
