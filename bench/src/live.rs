@@ -40,6 +40,7 @@ struct Extent {
     crowd_rounds: usize,
     crowd: usize,
     transfers: &'static [Transfer],
+    transfer_rounds: usize,
     packet_slice: Duration,
     packet_rounds: usize,
 }
@@ -50,8 +51,9 @@ const FULL: Extent = Extent {
     crowd_rounds: 2,
     crowd: 10_000,
     transfers: &Transfer::ALL,
+    transfer_rounds: 3,
     packet_slice: Duration::from_millis(500),
-    packet_rounds: 7,
+    packet_rounds: 5,
 };
 const QUICK: Extent = Extent {
     slice: Duration::from_millis(400),
@@ -59,6 +61,7 @@ const QUICK: Extent = Extent {
     crowd_rounds: 1,
     crowd: 2_000,
     transfers: &Transfer::QUICK,
+    transfer_rounds: 2,
     packet_slice: Duration::from_millis(150),
     packet_rounds: 3,
 };
@@ -107,7 +110,7 @@ fn measure_path(path: Path, stands: &mut [Stand], extent: &Extent, findings: &mu
         latency::measure(stand, extent.slice, samples)
     });
     for transfer in extent.transfers.iter().filter(|transfer| transfer.is_possible(path)) {
-        turn("bulk transfers", transfer.cases(path).rate, extent.rounds, &mut |stand, samples| {
+        turn("bulk transfers", transfer.cases(path).rate, extent.transfer_rounds, &mut |stand, samples| {
             bulk::measure(stand, *transfer, extent.slice, samples)
         });
     }
