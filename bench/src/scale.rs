@@ -14,7 +14,7 @@ mod apply;
 mod curves;
 mod flow_tables;
 mod front_server;
-mod memory;
+pub mod memory;
 mod ports;
 mod process_memory;
 mod start;

@@ -37,7 +37,9 @@ pub fn measure(stand: &Stand, connections: usize, slice: Duration, samples: &mut
     let before = memory::used(stand)?;
     let count = possible(connections)?;
     let mut pairs = door.pairs(stand, count)?;
-    let bytes = memory::used(stand)?.saturating_sub(before);
+    let after = memory::used(stand)?;
+    let programs = after.programs.saturating_sub(stand.resident(before.programs));
+    let bytes = programs + after.kernel.saturating_sub(before.kernel);
     let at = Some(Point { axis: axis::CONNECTIONS.to_owned(), value: count as u64 });
     samples.take_at(cases.crowd_memory, stand.name(), at.clone(), "bytes", bytes as f64 / count as f64);
     let mut active: Vec<&mut Pair> = pairs.iter_mut().step_by(STEP).collect();

@@ -1,6 +1,6 @@
 //! The subjects, each at work on the front server of a network of its own.
 
-use std::{fmt::Write, net::SocketAddr, process::Command, time::Duration};
+use std::{fmt::Write, net::SocketAddr, process::Command, sync::OnceLock, time::Duration};
 
 use anyhow::{Context, Result};
 use gateway_tests::{
@@ -45,6 +45,8 @@ pub struct Stand<'lab> {
     pub path: Path,
     pub lab: &'lab Lab,
     pub sources: Sources,
+    /// Bytes of its programs before they first had many connections.
+    resident: OnceLock<u64>,
     _running: Running<'lab>,
 }
 
@@ -79,7 +81,8 @@ impl<'lab> Stand<'lab> {
             Subject::Haproxy => Running::Proxy(peers::haproxy(lab, &forwardings)),
             Subject::Nginx => Running::Proxy(peers::nginx(lab, &forwardings)),
         };
-        let stand = Self { subject, path, lab, sources: Sources::default(), _running: running };
+        let stand =
+            Self { subject, path, lab, sources: Sources::default(), resident: OnceLock::new(), _running: running };
         stand.wait();
         stand
     }
@@ -95,6 +98,11 @@ impl<'lab> Stand<'lab> {
         let output = Command::new("ip").args(["netns", "pids", self.lab.front.name()]).output();
         let output = output.context("list the programs of a namespace")?;
         Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(|id| id.trim().parse().ok()).collect())
+    }
+
+    /// The first of these numbers that it was told.
+    pub fn resident(&self, bytes: u64) -> u64 {
+        *self.resident.get_or_init(|| bytes)
     }
 
     fn wait(&self) {

@@ -53,7 +53,7 @@ fn wait_until_freed(before: u64, grown: u64) -> Result<()> {
 }
 
 /// Bytes that the kernel accounts a map for.
-fn accounted(map: &MapData) -> Result<u64> {
+pub fn accounted(map: &MapData) -> Result<u64> {
     let path = format!("/proc/self/fdinfo/{}", map.fd().as_fd().as_raw_fd());
     let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
     let bytes = text.lines().find_map(|line| line.strip_prefix("memlock:")?.trim().parse().ok());
