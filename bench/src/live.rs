@@ -13,7 +13,6 @@ use gateway_tests::{
 
 use crate::{figure::Findings, names::live as names};
 
-mod awake;
 mod bulk;
 mod connections;
 mod cpu;
@@ -25,6 +24,7 @@ mod memory;
 mod network;
 mod packets;
 mod pair;
+mod processors;
 mod rounds;
 mod stand;
 

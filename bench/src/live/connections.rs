@@ -9,6 +9,7 @@ use super::{
     echo::Echo,
     load::{Load, Tally},
     network::Service,
+    processors::{ENDS, on},
     rounds::{Named as _, Samples},
     stand::Stand,
 };
@@ -21,11 +22,13 @@ const MAX_FAILED: f64 = 0.001;
 /// One slice of one subject.
 pub fn measure(stand: &Stand, slice: Duration, samples: &mut Samples) -> Result<()> {
     let cases = stand.path.cases();
-    let _echo = Echo::start(&stand.lab.backends[0], Service::Echo.backend_ports())?;
-    let meter = Meter::start(stand)?;
-    let before = meter.read()?;
-    let tally = run(stand, slice, CONNECTIONS, None)?;
-    let used = meter.read()? - before;
+    let (tally, used) = on(ENDS, || {
+        let _echo = Echo::start(&stand.lab.backends[0], Service::Echo.backend_ports())?;
+        let meter = Meter::start(stand)?;
+        let before = meter.read()?;
+        let tally = run(stand, slice, CONNECTIONS, None)?;
+        Ok((tally, meter.read()? - before))
+    })?;
     check(&tally)?;
     let rate = tally.in_time as f64 / slice.as_secs_f64();
     samples.take(cases.connections, stand.name(), "connections/s", rate);

@@ -3,18 +3,20 @@
 //! With threaded NAPI every device's receiving end is a kernel thread of its own. On the front server these threads do
 //! all that the kernel does there for forwarded packets, up to handing them to the next wire; with the time of the
 //! programs in its namespace, that is the whole cost. The other ends have threads too, or their work would be done on
-//! the time of whoever sends to them.
+//! the time of whoever sends to them. The front server has a processor of its own meanwhile: how often its threads are
+//! woken for how many packets would otherwise depend on who runs beside them.
 //!
 //! A veth whose sender's device has TSO goes past NAPI, so this is for connections and requests, with TSO off. Of bulk
 //! transfers the whole path is measured, with both ends, which are the same for every subject.
 
 use std::{collections::HashSet, fs, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use gateway_tests::Namespace;
 
 use super::{
     network::{self, Path},
+    processors::{ENDS, front, pin},
     stand::Stand,
 };
 
@@ -27,22 +29,33 @@ pub struct Meter<'stand> {
 
 impl<'stand> Meter<'stand> {
     pub fn start(stand: &'stand Stand<'stand>) -> Result<Self> {
-        let mut threads = Vec::new();
         set_tso(stand, false);
+        let mut meter = Self { stand, threads: Vec::new(), programs: stand.programs()? };
         for (namespace, device) in network::ends(stand.lab, stand.path) {
             let prefix = format!("napi/{device}-");
             let before = kernel_threads(&prefix)?;
             set_threaded(namespace, device, true);
-            if namespace.name() == stand.lab.front.name() {
-                let own: Vec<u32> = kernel_threads(&prefix)?.difference(&before).copied().collect();
-                anyhow::ensure!(!own.is_empty(), "{device} has no thread: NAPI is not threaded on it");
-                threads.extend(own);
+            let of_front = namespace.name() == stand.lab.front.name();
+            let own: Vec<u32> = kernel_threads(&prefix)?.difference(&before).copied().collect();
+            ensure!(!own.is_empty(), "{device} has no thread: NAPI is not threaded on it");
+            for thread in &own {
+                pin(*thread, &[if of_front { front() } else { ENDS }])?;
+            }
+            if of_front {
+                meter.threads.extend(own);
             }
         }
-        let pids = std::process::Command::new("ip").args(["netns", "pids", stand.lab.front.name()]).output()?;
-        let programs =
-            String::from_utf8_lossy(&pids.stdout).lines().filter_map(|pid| pid.trim().parse().ok()).collect();
-        Ok(Self { stand, threads, programs })
+        meter.keep_programs_on(&[front()])?;
+        Ok(meter)
+    }
+
+    fn keep_programs_on(&self, cpus: &[usize]) -> Result<()> {
+        for program in &self.programs {
+            for thread in threads_of(*program)? {
+                pin(thread, cpus)?;
+            }
+        }
+        Ok(())
     }
 
     /// The time used so far.
@@ -58,6 +71,8 @@ impl Drop for Meter<'_> {
         for (namespace, device) in network::ends(self.stand.lab, self.stand.path) {
             set_threaded(namespace, device, false);
         }
+        // Fails when one has ended, which its subject's next turn will show.
+        let _ = self.keep_programs_on(&[ENDS, front()]);
         set_tso(self.stand, true);
     }
 }
@@ -113,8 +128,13 @@ fn kernel_threads(prefix: &str) -> Result<HashSet<u32>> {
 }
 
 fn program_time(id: u32) -> Result<Duration> {
-    let tasks = fs::read_dir(format!("/proc/{id}/task")).with_context(|| format!("list the threads of {id}"))?;
-    tasks.flatten().map(|task| run_time(&task.path().join("schedstat").to_string_lossy())).sum()
+    threads_of(id)?.into_iter().map(|thread| run_time(&format!("/proc/{id}/task/{thread}/schedstat"))).sum()
+}
+
+fn threads_of(program: u32) -> Result<Vec<u32>> {
+    let path = format!("/proc/{program}/task");
+    let tasks = fs::read_dir(&path).with_context(|| format!("list {path}"))?;
+    Ok(tasks.flatten().filter_map(|task| task.file_name().to_str()?.parse().ok()).collect())
 }
 
 /// The first number of a `schedstat`, nanoseconds on a processor.

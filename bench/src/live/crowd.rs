@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::{
-    awake::{Awake, pin},
     cpu::Meter,
     latency::{record, round_trips},
     memory,
     pair::{Door, Pair},
+    processors::{Awake, ENDS, front, on},
     rounds::{Named as _, Samples},
     stand::Stand,
 };
@@ -43,16 +43,12 @@ pub fn measure(stand: &Stand, connections: usize, slice: Duration, samples: &mut
     let at = Some(Point { axis: axis::CONNECTIONS.to_owned(), value: count as u64 });
     samples.take_at(cases.crowd_memory, stand.name(), at.clone(), "bytes", bytes as f64 / count as f64);
     let mut active: Vec<&mut Pair> = pairs.iter_mut().step_by(STEP).collect();
-    let measured = thread::scope(|scope| {
-        let measuring = scope.spawn(|| {
-            pin(0)?;
-            let _awake = Awake::start(1);
-            round_trips(&mut active, slice)
-        });
-        measuring.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let measured = on(ENDS, || {
+        let _awake = Awake::start(front());
+        round_trips(&mut active, slice)
     })?;
     record(&measured, &cases.crowd, stand, at.as_ref(), samples);
-    let (requests, used) = paced(stand, &mut active, slice)?;
+    let (requests, used) = on(ENDS, || paced(stand, &mut active, slice))?;
     samples.take_at(cases.crowd_cpu, stand.name(), at, "µs", used.as_secs_f64() * 1e6 / requests as f64);
     Ok(())
 }

@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 
 use super::{
-    awake::{Awake, pin},
     connections,
     echo::Echo,
     network::Service,
     pair::{Door, Pair},
+    processors::{Awake, ENDS, front, on},
     rounds::{Named as _, Samples},
     stand::Stand,
 };
@@ -30,25 +30,21 @@ pub fn measure(stand: &Stand, slice: Duration, samples: &mut Samples) -> Result<
     let door = Door::open(stand)?;
     let mut pairs = door.pairs(stand, 1)?;
     let pair = pairs.first_mut().context("one was asked for")?;
-    thread::scope(|scope| {
-        let measuring = scope.spawn(|| -> Result<()> {
-            pin(0)?;
-            let idle = {
-                let _awake = Awake::start(1);
-                round_trips(&mut [&mut *pair], slice)?
-            };
-            record(&idle, &cases.idle, stand, None, samples);
-            let _echo = Echo::start(&stand.lab.backends[0], Service::Echo.backend_ports())?;
-            let loaded = thread::scope(|scope| {
-                let load = scope.spawn(|| connections::run(stand, slice, LOAD_CONNECTIONS, Some(LOAD)));
-                let loaded = round_trips(&mut [&mut *pair], slice);
-                connections::check(&load.join().expect("the load does not panic")?)?;
-                loaded
-            })?;
-            record(&loaded, &cases.loaded, stand, None, samples);
-            Ok(())
-        });
-        measuring.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    on(ENDS, || {
+        let idle = {
+            let _awake = Awake::start(front());
+            round_trips(&mut [&mut *pair], slice)?
+        };
+        record(&idle, &cases.idle, stand, None, samples);
+        let _echo = Echo::start(&stand.lab.backends[0], Service::Echo.backend_ports())?;
+        let loaded = thread::scope(|scope| {
+            let load = scope.spawn(|| connections::run(stand, slice, LOAD_CONNECTIONS, Some(LOAD)));
+            let loaded = round_trips(&mut [&mut *pair], slice);
+            connections::check(&load.join().expect("the load does not panic")?)?;
+            loaded
+        })?;
+        record(&loaded, &cases.loaded, stand, None, samples);
+        Ok(())
     })
 }
 

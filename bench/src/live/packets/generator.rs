@@ -14,7 +14,7 @@ use super::{
     frame::{Ends, Flows, Kind},
     programs::Programs,
 };
-use crate::live::{awake::pin, cpu::SoftirqThread};
+use crate::live::{cpu::SoftirqThread, processors::pin_here};
 
 /// Where all is done.
 const CPU: usize = 0;
@@ -40,7 +40,7 @@ impl Generator {
         let program = programs.xdp("send_xdp")?;
         let frame = self.ends.template(kind);
         lab.client.run(|| {
-            pin(CPU)?;
+            pin_here(CPU)?;
             let mut options = TestRunOptions::new();
             options.data_in = Some(&frame);
             options.repeat = count;

@@ -1,4 +1,4 @@
-//! Processors: which one a thread runs on, and that an idle one does not fall asleep.
+//! Processors: which ones a thread runs on, and that an idle one does not fall asleep.
 
 use std::{
     sync::{
@@ -15,11 +15,38 @@ use nix::{
     unistd::Pid,
 };
 
-/// Keeps the calling thread on one processor. Threads it starts inherit this.
-pub fn pin(cpu: usize) -> Result<()> {
+/// Where both ends of connections are at work.
+pub const ENDS: usize = 0;
+
+/// Where the front server is at work while its time is measured: a processor of its own, if there is one.
+pub fn front() -> usize {
+    thread::available_parallelism().map_or(0, |count| (count.get() - 1).min(1))
+}
+
+/// Does `work` on a thread that stays on one processor, as all threads do that it starts.
+pub fn on<T: Send>(cpu: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            pin(0, &[cpu])?;
+            work()
+        });
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Keeps the calling thread on one processor.
+pub fn pin_here(cpu: usize) -> Result<()> {
+    pin(0, &[cpu])
+}
+
+/// Keeps a thread, or the calling one for 0, on these processors.
+pub fn pin(thread: u32, cpus: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(cpu)?;
-    sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("pin a thread to processor {cpu}"))
+    for cpu in cpus {
+        set.set(*cpu)?;
+    }
+    let id = Pid::from_raw(thread.cast_signed());
+    sched_setaffinity(id, &set).with_context(|| format!("keep thread {thread} on processors {cpus:?}"))
 }
 
 /// Spins on one processor whenever nobody else wants it. To wake a sleeping processor of a virtual machine costs more
@@ -36,7 +63,7 @@ impl Awake {
         let thread = thread::spawn({
             let stop = Arc::clone(&stop);
             move || {
-                if pin(cpu).is_ok() && yield_to_all() {
+                if pin_here(cpu).is_ok() && yield_to_all() {
                     while !stop.load(Ordering::Relaxed) {
                         std::hint::spin_loop();
                     }
