@@ -1,5 +1,7 @@
 //! Compiles the packet programs of the benchmarks and leaves the object as `$OUT_DIR/programs`.
 
+#[path = "../gateway/build/btf.rs"]
+mod btf;
 #[path = "../gateway/build/programs.rs"]
 mod programs;
 #[path = "../gateway/build/toolchain.rs"]
@@ -8,5 +10,5 @@ mod toolchain;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    programs::Programs { package: "bench-ebpf", binary: "programs" }.build()
+    programs::Programs { package: "bench-ebpf", binary: "programs", objects: &[("programs", &[])] }.build()
 }

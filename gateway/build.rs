@@ -1,5 +1,8 @@
-//! Compiles the packet programs and leaves the object as `$OUT_DIR/gateway`, for the library to embed.
+//! Compiles the packet programs, once for each kind of flow table, and leaves the objects as `$OUT_DIR/gateway-buckets`
+//! and `$OUT_DIR/gateway-hash`, for the library to embed.
 
+#[path = "build/btf.rs"]
+mod btf;
 #[path = "build/programs.rs"]
 mod programs;
 #[path = "build/toolchain.rs"]
@@ -8,5 +11,6 @@ mod toolchain;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    programs::Programs { package: "gateway-ebpf", binary: "gateway" }.build()
+    const OBJECTS: &[programs::Object] = &[("gateway-buckets", &[]), ("gateway-hash", &["--features=hash-flows"])];
+    programs::Programs { package: "gateway-ebpf", binary: "gateway", objects: OBJECTS }.build()
 }

@@ -4,6 +4,7 @@
 //! been rewritten exactly when the verdict's action is `Forward` or `Answer`.
 
 mod answer;
+pub mod buckets;
 mod checksum;
 mod compose;
 pub mod cut;

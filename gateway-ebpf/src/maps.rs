@@ -5,10 +5,14 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray},
 };
+#[cfg(not(feature = "hash-flows"))]
+use gateway_common::abi::Bucket;
+#[cfg(feature = "hash-flows")]
+use gateway_common::abi::{Flow, Tuple};
 use gateway_common::{
     abi::{
-        Address, Backend, BackendCounters, Flow, Limits, Link, MAX_SNAT, Scratch, Service, ServiceKey, Settings, Slot,
-        Source, Syn, Tuple, Usage,
+        Address, Backend, BackendCounters, Limits, Link, MAX_SNAT, Scratch, Service, ServiceKey, Settings, Slot,
+        Source, Syn, Usage,
     },
     nat::{Network, Reason},
 };
@@ -23,11 +27,23 @@ pub enum Hook {
     Tc = 1,
 }
 
+/// Established flows, an entry for each direction, in buckets.
+#[cfg(not(feature = "hash-flows"))]
+#[map]
+pub static FLOWS: Array<Bucket> = Array::with_max_entries(1 << 18, BPF_F_MMAPABLE);
+
 /// Established flows, an entry for each direction. Not preallocated: memory follows use.
+#[cfg(feature = "hash-flows")]
 #[map]
 pub static FLOWS: HashMap<Tuple, Flow> = HashMap::with_max_entries(1 << 21, BPF_F_NO_PREALLOC);
 
 /// Half-open flows, an entry for each direction. A SYN flood pushes out only others of its kind.
+#[cfg(not(feature = "hash-flows"))]
+#[map]
+pub static HALF_OPEN: Array<Bucket> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
+
+/// Half-open flows, an entry for each direction. A SYN flood pushes out only others of its kind.
+#[cfg(feature = "hash-flows")]
 #[map]
 pub static HALF_OPEN: LruHashMap<Tuple, Flow> = LruHashMap::with_max_entries(1 << 17, 0);
 

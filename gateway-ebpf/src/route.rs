@@ -12,7 +12,7 @@ use aya_ebpf::{
     helpers::bpf_fib_lookup,
 };
 use gateway_common::{
-    abi::{Address, Egress, Family, Hop, Tuple},
+    abi::{Address, Egress, Family, Hop, Ifindex, Tuple},
     nat::{Reason, headers::Mac},
 };
 
@@ -55,15 +55,15 @@ pub fn lookup(ctx: *mut c_void, ingress: u32, tuple: &Tuple, hop: &mut Hop) -> R
         Ok(BPF_FIB_LKUP_RET_UNSUPP_LWT) => return Err(Reason::RouteUnsupported),
         _ => return Err(Reason::NoRoute),
     };
-    hop.ifindex = params.ifindex;
+    hop.device = Ifindex::new(params.ifindex);
     hop.dst_mac = Mac(params.dmac);
     hop.src_mac = Mac(params.smac);
     hop.egress = Egress::LOCAL;
     // SAFETY: both members of the union are `u16`. Without a neighbour the MTU has not been looked up.
     hop.mtu = if resolved { unsafe { params.__bindgen_anon_1.mtu_result } } else { u16::MAX };
     // SAFETY: the daemon replaces whole values; a mixture of two would be repaired by the next generation.
-    if let Some(link) = unsafe { LINKS.get(hop.ifindex) } {
-        hop.ifindex = link.device;
+    if let Some(link) = unsafe { LINKS.get(params.ifindex) } {
+        hop.device = Ifindex::new(link.device);
         hop.egress = link.egress;
     }
     Ok(resolved)

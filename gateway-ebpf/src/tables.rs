@@ -1,26 +1,27 @@
 //! The maps as the core's `Tables`.
 
+#[cfg_attr(not(feature = "hash-flows"), path = "tables/buckets.rs")]
+#[cfg_attr(feature = "hash-flows", path = "tables/hash.rs")]
+mod flows;
+
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
     helpers::{bpf_get_prandom_u32, bpf_ktime_get_coarse_ns},
-    maps::{HashMap, LruHashMap},
 };
 use gateway_common::{
     abi::{
-        Address, Backend, BackendCounters, Flow, Limits, Scratch, Service, ServiceKey, Settings, Slot, Source, Syn,
-        TICK_SHIFT, Tuple, Usage,
+        Address, Backend, BackendCounters, Limits, Scratch, Service, ServiceKey, Settings, Slot, Source, Syn,
+        TICK_SHIFT, Usage,
     },
-    nat::{FlowTable, InsertError, Network, Tables},
+    nat::{Network, Tables},
 };
 
 use crate::maps::{
-    BACKENDS, COUNTERS, FLOWS, HALF_OPEN, HEADERS, LIMITS, OPEN_FLOWS, SCRATCH, SERVICES, SETTINGS, SLOTS, SNAT,
-    SOURCE_USAGE, SYNS, SYNS_LEN, TOTAL_USAGE,
+    BACKENDS, COUNTERS, HEADERS, LIMITS, OPEN_FLOWS, SCRATCH, SERVICES, SETTINGS, SLOTS, SNAT, SOURCE_USAGE, SYNS,
+    SYNS_LEN, TOTAL_USAGE,
 };
-
-const EEXIST: i32 = 17;
 
 /// The maps of this program, with the settings looked up once for a packet.
 pub struct KernelTables {
@@ -38,51 +39,18 @@ impl KernelTables {
     }
 }
 
-/// A hash map of flows, of either kind.
-pub struct KernelFlows<M: 'static>(&'static M);
-
-macro_rules! flow_table {
-    ($map:ident) => {
-        impl FlowTable for KernelFlows<$map<Tuple, Flow>> {
-            #[inline(always)]
-            fn get(&self, tuple: &Tuple) -> Option<&mut Flow> {
-                let flow = self.0.get_ptr_mut(tuple)?;
-                // SAFETY: map memory that RCU keeps alive while the program runs. An entry is written by
-                // packets of its own direction, in the usual case on one CPU; where they race, a count is lost.
-                Some(unsafe { &mut *flow })
-            }
-
-            #[inline(always)]
-            fn insert(&self, tuple: &Tuple, flow: &Flow) -> Result<(), InsertError> {
-                self.0
-                    .insert(tuple, flow, u64::from(BPF_NOEXIST))
-                    .map_err(|error| if error == -EEXIST { InsertError::Exists } else { InsertError::Full })
-            }
-
-            #[inline(always)]
-            fn remove(&self, tuple: &Tuple) {
-                // Already gone is what was wanted.
-                let _ = self.0.remove(tuple);
-            }
-        }
-    };
-}
-
-flow_table!(HashMap);
-flow_table!(LruHashMap);
-
 impl Tables for KernelTables {
-    type Flows = KernelFlows<HashMap<Tuple, Flow>>;
-    type HalfOpen = KernelFlows<LruHashMap<Tuple, Flow>>;
+    type Flows = flows::Flows;
+    type HalfOpen = flows::HalfOpen;
 
     #[inline(always)]
     fn flows(&self) -> &Self::Flows {
-        const { &KernelFlows(&FLOWS) }
+        &flows::Flows
     }
 
     #[inline(always)]
     fn half_open(&self) -> &Self::HalfOpen {
-        const { &KernelFlows(&HALF_OPEN) }
+        &flows::HalfOpen
     }
 
     #[inline(always)]

@@ -73,7 +73,7 @@ fn run(frame: &mut TcFrame<'_>) -> Verdict {
 
 struct TcFrame<'a> {
     ctx: &'a TcContext,
-    generation: u32,
+    generation: u16,
     /// Whether the next hop's link-layer address is known.
     resolved: bool,
 }

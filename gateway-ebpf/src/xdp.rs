@@ -44,7 +44,7 @@ pub fn gateway_xdp(ctx: XdpContext) -> u32 {
 
 struct XdpFrame<'a> {
     ctx: &'a XdpContext,
-    generation: u32,
+    generation: u16,
 }
 
 impl XdpFrame<'_> {

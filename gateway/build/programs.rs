@@ -10,13 +10,16 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::toolchain::Toolchain;
+use crate::{btf, toolchain::Toolchain};
+
+/// An object's name in `$OUT_DIR`, and the arguments that cargo gets for it.
+pub type Object = (&'static str, &'static [&'static str]);
 
 /// Packet programs of the workspace.
 pub struct Programs {
     pub package: &'static str,
-    /// Its binary; the object has the same name, in `$OUT_DIR`.
     pub binary: &'static str,
+    pub objects: &'static [Object],
 }
 
 impl Programs {
@@ -33,7 +36,8 @@ impl Programs {
             );
             return ExitCode::SUCCESS; // cargo stops at the error above, and shows nothing else
         };
-        match self.build_object(root, &toolchain) {
+        match self.objects.iter().try_for_each(|(name, arguments)| self.build_object(root, &toolchain, name, arguments))
+        {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("error: {error:#}");
@@ -42,7 +46,7 @@ impl Programs {
         }
     }
 
-    fn build_object(&self, root: &Path, toolchain: &Toolchain) -> Result<()> {
+    fn build_object(&self, root: &Path, toolchain: &Toolchain, name: &str, arguments: &[&str]) -> Result<()> {
         let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
         let architecture = env::var("CARGO_CFG_TARGET_ARCH").context("cargo sets CARGO_CFG_TARGET_ARCH")?;
         let endian = env::var("CARGO_CFG_TARGET_ENDIAN").context("cargo sets CARGO_CFG_TARGET_ENDIAN")?;
@@ -51,12 +55,13 @@ impl Programs {
         // An own target folder: the outer cargo holds the lock of the shared one.
         let target = out.join("ebpf");
         let mut cargo = toolchain.cargo("build", self.package, &architecture);
-        cargo.current_dir(root).args(["--bin", self.binary]).arg("--target-dir").arg(&target);
+        cargo.current_dir(root).args(["--bin", self.binary]).arg("--target-dir").arg(&target).args(arguments);
         let status = cargo.status().with_context(|| format!("start {cargo:?}"))?;
         ensure!(status.success(), "compile the packet programs ({status})");
 
         let object = target.join("bpfel-unknown-none/release").join(self.binary);
-        fs::copy(&object, out.join(self.binary)).with_context(|| format!("copy {}", object.display()))?;
-        Ok(())
+        let mut bytes = fs::read(&object).with_context(|| format!("read {}", object.display()))?;
+        btf::level_unions(&mut bytes).with_context(|| format!("mend the type information of {}", object.display()))?;
+        fs::write(out.join(name), bytes).with_context(|| format!("write {name}"))
     }
 }

@@ -78,6 +78,8 @@ impl Toolchain {
         vec![
             format!("--cfg=bpf_target_arch=\"{architecture}\""),
             "-Cdebuginfo=2".to_owned(),
+            // Type information, by which the kernel verifies global functions on their own.
+            "-Clink-arg=--btf".to_owned(),
             // 32-bit arithmetic and jumps; in Linux since 5.1.
             "-Ctarget-cpu=v3".to_owned(),
             // BPF has no vectors: they would be spelled out over a stack that has no room for them.

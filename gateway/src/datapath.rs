@@ -8,6 +8,7 @@ mod attach;
 mod pins;
 
 use std::{
+    hash::{BuildHasher, RandomState},
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -15,22 +16,40 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Map, MapData},
+    maps::{Array, Map, MapData, MapType},
     programs::{SchedClassifier, Xdp},
 };
+use gateway_common::abi::{Settings, buckets_for};
 
 pub use attach::{Attached, Wanted};
 pub use pins::Pins;
 
-use crate::host::links::Interface;
+use crate::{host::links::Interface, model::flow::FlowMap};
 
-/// The compiled packet programs.
-pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gateway"));
+/// The compiled packet programs, with a flow table of either kind.
+static BUCKETS_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gateway-buckets"));
+static HASH_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gateway-hash"));
 
 const XDP_PROGRAM: &str = "gateway_xdp";
 const TC_PROGRAM: &str = "gateway_tc";
 
-/// Sizes of the tables. They are fixed when the maps are made; maps that are adopted keep theirs.
+/// The programs over a flow table of this kind.
+pub const fn object(flow_map: FlowMap) -> &'static [u8] {
+    match flow_map {
+        FlowMap::Buckets => BUCKETS_OBJECT,
+        FlowMap::Hash => HASH_OBJECT,
+    }
+}
+
+/// Elements of a flow table of this kind for so many entries.
+pub const fn flow_map_size(flow_map: FlowMap, entries: u32) -> u32 {
+    match flow_map {
+        FlowMap::Buckets => buckets_for(entries),
+        FlowMap::Hash => entries,
+    }
+}
+
+/// Kind and sizes of the tables. They are fixed when the maps are made; maps that are adopted keep theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// Established flows.
@@ -38,6 +57,7 @@ pub struct Capacity {
     /// Half-open flows.
     pub half_open: u32,
     pub backends: u32,
+    pub flow_map: FlowMap,
 }
 
 impl Capacity {
@@ -46,8 +66,8 @@ impl Capacity {
         // A flow is two entries. Room beyond the capacity is for handshakes that complete at the limit.
         let flow_entries = self.flows.saturating_add(self.half_open).saturating_mul(2);
         [
-            ("FLOWS", flow_entries),
-            ("HALF_OPEN", self.half_open.saturating_mul(2)),
+            ("FLOWS", flow_map_size(self.flow_map, flow_entries)),
+            ("HALF_OPEN", flow_map_size(self.flow_map, self.half_open.saturating_mul(2))),
             ("SLOTS", self.backends.saturating_mul(64).max(1 << 16)),
             ("BACKENDS", self.backends.saturating_add(1)),
             ("OPEN_FLOWS", self.backends.saturating_add(1)),
@@ -64,8 +84,11 @@ pub struct Datapath {
 
 impl Datapath {
     /// Loads the programs, over the pinned maps if there are any.
-    pub fn load(pins: Pins, capacity: Capacity) -> Result<Self> {
+    pub fn load(pins: Pins, mut capacity: Capacity) -> Result<Self> {
         pins.prepare()?;
+        if let Ok(pinned) = MapData::from_pin(pins.map("FLOWS")) {
+            capacity.flow_map = kind_of(&pinned)?;
+        }
         let mut loader = EbpfLoader::new();
         let paths = pins::MAPS.map(|name| (name, pins.map(name)));
         for (name, path) in &paths {
@@ -74,11 +97,12 @@ impl Datapath {
         for (name, entries) in capacity.map_sizes() {
             loader.map_max_entries(name, entries);
         }
-        let mut ebpf = loader.load(OBJECT).context("load the packet programs into the kernel")?;
+        let mut ebpf = loader.load(object(capacity.flow_map)).context("load the packet programs into the kernel")?;
         ebpf_program::<Xdp>(&mut ebpf, XDP_PROGRAM)?.load().context("load the XDP program")?;
         ebpf_program::<SchedClassifier>(&mut ebpf, TC_PROGRAM)?.load().context("load the TC program")?;
         let datapath = Self { ebpf: Mutex::new(ebpf), pins };
         datapath.check_adopted()?;
+        datapath.prepare_settings(capacity.flow_map)?;
         Ok(datapath)
     }
 
@@ -105,6 +129,24 @@ impl Datapath {
             }
         }
         Ok(())
+    }
+
+    /// Gives fresh maps what never changes: the flow table's size and the secrets of the hashes.
+    fn prepare_settings(&self, flow_map: FlowMap) -> Result<()> {
+        let size = |name| -> Result<u32> {
+            let info = self.map(name)?.info().with_context(|| format!("ask for the size of {name}"))?;
+            Ok(if flow_map == FlowMap::Buckets { info.max_entries() } else { 0 })
+        };
+        let mut map: Array<_, Settings> =
+            Array::try_from(Map::Array(self.map("SETTINGS")?)).context("open the settings")?;
+        let mut settings = map.get(&0, 0).context("read the settings")?;
+        if settings.seed == 0 {
+            let random = |number| RandomState::new().hash_one(number) as u32;
+            settings.seed = random(0) | 1;
+            settings.hash_keys = std::array::from_fn(random);
+        }
+        (settings.buckets, settings.half_open_buckets) = (size("FLOWS")?, size("HALF_OPEN")?);
+        map.set(0, settings, 0).context("write the settings")
     }
 
     fn ebpf(&self) -> MutexGuard<'_, Ebpf> {
@@ -144,6 +186,11 @@ where
 {
     let program = ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))?;
     program.try_into().with_context(|| format!("{name} is a program of another type"))
+}
+
+fn kind_of(flows: &MapData) -> Result<FlowMap> {
+    let kind = flows.info().and_then(|info| info.map_type()).context("ask for the kind of the pinned flow table")?;
+    Ok(if kind == MapType::Array { FlowMap::Buckets } else { FlowMap::Hash })
 }
 
 fn map_data(map: &Map) -> Option<&MapData> {

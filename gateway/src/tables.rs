@@ -4,6 +4,7 @@ mod backends;
 mod clock;
 mod cut;
 mod drift;
+pub mod flow_table;
 mod flows;
 mod limits;
 mod maglev;
@@ -28,6 +29,7 @@ use gateway_common::{
 };
 
 pub use cut::Cutter;
+use flow_table::FlowTable;
 pub use sweep::{Sweeper, Swept};
 
 use crate::{
@@ -53,8 +55,8 @@ pub struct Snat {
 pub struct Tables {
     services: services::Services,
     backends: backends::Backends,
-    flows: flows::FlowTable,
-    half_open: flows::FlowTable,
+    flows: Box<dyn FlowTable>,
+    half_open: Box<dyn FlowTable>,
     cutter: Cutter,
     accounts: limits::Accounts,
     reasons: PerCpuArray<MapData, u64>,
@@ -71,18 +73,18 @@ pub struct Tables {
 impl Tables {
     /// Opens the maps of a loaded datapath and tells them about the host.
     pub fn new(datapath: &Datapath, snat: &Snat, capacity: u32) -> Result<Self> {
-        let open = |name| datapath.map(name);
+        let open = |name: &str| datapath.map(name);
         let settings = mapped::MappedArray::new(&open("SETTINGS")?).context("map the settings")?;
-        let flows = flows::FlowTable::new(Map::HashMap(open("FLOWS")?), open("FLOWS")?)?;
-        let half_open = flows::FlowTable::new(Map::LruHashMap(open("HALF_OPEN")?), open("HALF_OPEN")?)?;
-        let half_open_capacity = half_open.capacity()? / 2;
+        let flows = flow_table::open(flow_table::FLOWS, &open)?;
+        let half_open = flow_table::open(flow_table::HALF_OPEN, &open)?;
+        let half_open_capacity = half_open.capacity() / 2;
         let tables = Self {
             services: services::Services::new(open("SERVICES")?, &open("SLOTS")?)?,
             backends: backends::Backends::new(&open("BACKENDS")?, &open("OPEN_FLOWS")?, open("COUNTERS")?)?,
             reasons: PerCpuArray::try_from(Map::PerCpuArray(open("REASONS")?)).context("open the reason counters")?,
             open_flows: mapped::MappedArray::new(&open("OPEN_FLOWS")?).context("map the counters of open flows")?,
             // Maps that were adopted keep their size.
-            capacity: capacity.min((flows.capacity()? / 2).saturating_sub(half_open_capacity)),
+            capacity: capacity.min((flows.capacity() / 2).saturating_sub(half_open_capacity)),
             half_open_capacity,
             flows,
             half_open,
@@ -99,7 +101,7 @@ impl Tables {
     }
 
     /// Tells the programs by which interfaces XDP can send, and makes them look up their next hops anew.
-    pub fn set_links(&self, links: MapData, host: &[Interface], attached: &[Attached]) -> Result<()> {
+    pub fn set_links(&mut self, links: MapData, host: &[Interface], attached: &[Attached]) -> Result<()> {
         let mut map: BpfHashMap<_, u32, Link> =
             BpfHashMap::try_from(Map::HashMap(links)).context("open the map of links")?;
         let native = |index| attached.iter().any(|it| it.ifindex == index && it.mode == AttachMode::XdpNative);
@@ -125,16 +127,22 @@ impl Tables {
         let mut settings = self.settings.get(0);
         settings.redirect_back = u32::from(veth);
         self.settings.set(0, settings);
-        self.forget_hops();
-        Ok(())
+        self.forget_hops()
     }
 
     /// Makes every cached next hop stale.
-    pub fn forget_hops(&self) {
+    pub fn forget_hops(&mut self) -> Result<()> {
         let mut settings = self.settings.get(0);
+        settings.generation = settings.generation.wrapping_add(1);
+        let again = settings.generation == 0;
         // 0 marks a hop that is never current.
-        settings.generation = settings.generation.checked_add(1).unwrap_or(1);
+        settings.generation = settings.generation.max(1);
         self.settings.set(0, settings);
+        if again {
+            self.flows.forget_hops(settings.generation)?;
+            self.half_open.forget_hops(settings.generation)?;
+        }
+        Ok(())
     }
 
     /// What `status` shows of the interfaces.
@@ -150,12 +158,16 @@ impl Tables {
     /// The idle timeout of a backend's flows, in ticks.
     pub fn idle_timeouts(&self) -> impl Fn(u32) -> u32 + use<> {
         let default = ticks_from_secs(crate::model::Policy::default().idle_timeout.as_secs());
-        let by_backend: HashMap<u32, u32> = self
-            .backends
-            .names()
-            .filter_map(|(index, name)| Some((index, *self.idle_timeouts.get(&name.service)?)))
-            .collect();
-        move |backend| by_backend.get(&backend).copied().unwrap_or(default)
+        // By the backend's index: it is asked for each entry of a sweep.
+        let mut by_backend = vec![default; self.open_flows.len() as usize];
+        for (index, name) in self.backends.names() {
+            if let (Some(timeout), Some(own)) =
+                (by_backend.get_mut(index as usize), self.idle_timeouts.get(&name.service))
+            {
+                *timeout = *own;
+            }
+        }
+        move |backend| by_backend.get(backend as usize).copied().unwrap_or(default)
     }
 
     /// Takes a sweep's findings over: table fill for `status`, and indices that can be given away.
@@ -184,11 +196,6 @@ impl Tables {
         settings.first_port = snat.ports.first();
         settings.ports = u16::try_from(snat.ports.len()).unwrap_or(u16::MAX);
         settings.capacity = self.capacity;
-        if settings.seed == 0 {
-            // The keys of a randomly seeded hasher are the standard library's way to random numbers.
-            use std::hash::{BuildHasher, RandomState};
-            settings.seed = RandomState::new().hash_one(0) as u32 | 1;
-        }
         self.settings.set(0, settings);
         Ok(())
     }
@@ -206,7 +213,7 @@ impl PacketTables for Tables {
     }
 
     fn flows(&self, filter: &FlowFilter, limit: usize) -> Result<FlowPage> {
-        flows::list(&self.flows, &self.half_open, &self.backends, filter, limit)
+        flows::list(&*self.flows, &*self.half_open, &self.backends, filter, limit)
     }
 
     fn cut(&mut self, service: &str, backend: SocketAddr, answer: Answer) -> Result<u64> {
@@ -225,7 +232,7 @@ impl PacketTables for Tables {
 
     fn status(&self) -> Result<DatapathStatus> {
         let open = self.open_flows.get(0).max(0).cast_unsigned();
-        let half_open = count_originals(&self.half_open)?;
+        let half_open = count_originals(&*self.half_open)?;
         let fill = |open, capacity: u32| TableFill { open, capacity: capacity.into() };
         let interfaces = self.interfaces.iter().map(|attached| InterfaceStatus {
             name: attached.name.clone(),
@@ -263,9 +270,9 @@ impl Tables {
     }
 }
 
-fn count_originals(table: &flows::FlowTable) -> Result<u64> {
+fn count_originals(table: &dyn FlowTable) -> Result<u64> {
     let mut count = 0;
-    table.visit(|_, entry| count += u64::from(entry.direction == Direction::Original))?;
+    table.visit(&mut |entry| count += u64::from(entry.direction == Direction::Original))?;
     Ok(count)
 }
 

@@ -6,10 +6,14 @@ use aya::maps::{HashMap, Map};
 use gateway::{
     datapath::{self, Capacity, Datapath, Pins},
     host::bpffs,
-    tables::Sweeper,
+    model::flow::FlowMap,
+    tables::{
+        Sweeper,
+        flow_table::{self, FlowTable},
+    },
 };
 use gateway_common::abi::{
-    Answer, Direction, Flow, Hop, Limit, Limits, Seen, Source, TICK_SHIFT, Tuple, Usage, ticks_from_secs,
+    Answer, Direction, Flow, Hop, Limit, Limits, Seen, Source, TICK_SHIFT, Tuple, Usage, Volume, ticks_from_secs,
 };
 use gateway_tests::LabId;
 use nix::{
@@ -17,7 +21,6 @@ use nix::{
     time::{ClockId, clock_gettime},
 };
 
-const CAPACITY: Capacity = Capacity { flows: 1 << 20, half_open: 1 << 10, backends: 16 };
 const IDLE_TIMEOUT: u32 = ticks_from_secs(3600);
 
 /// Maps of their own, pinned in a folder that goes with them.
@@ -27,15 +30,16 @@ struct Kernel {
 }
 
 impl Kernel {
-    fn new() -> Self {
+    fn new(flow_map: FlowMap) -> Self {
+        let capacity = Capacity { flows: 1 << 18, half_open: 1 << 10, backends: 16, flow_map };
         bpffs::ensure_mounted("/sys/fs/bpf".as_ref()).unwrap();
         let pins = Pins::at(format!("/sys/fs/bpf/gwtest-{}", LabId::new()));
-        let datapath = Datapath::load(pins.clone(), CAPACITY).unwrap();
+        let datapath = Datapath::load(pins.clone(), capacity).unwrap();
         Self { pins, datapath }
     }
 
-    fn flows(&self) -> HashMap<aya::maps::MapData, Tuple, Flow> {
-        HashMap::try_from(Map::HashMap(self.datapath.map("FLOWS").unwrap())).unwrap()
+    fn flows(&self) -> Box<dyn FlowTable> {
+        flow_table::open("FLOWS", &|name| self.datapath.map(name)).unwrap()
     }
 
     fn sweeper(&self) -> Sweeper {
@@ -57,36 +61,39 @@ fn now() -> u32 {
 }
 
 /// Both directions of the flow with a number, last seen so many seconds ago.
-fn pair(number: u32, seen: [Seen; 2], idle: u64) -> [(Tuple, Flow); 2] {
+fn pair(number: u32, seen: [Seen; 2], idle: u64) -> [Flow; 2] {
     let [_, a, b, c] = number.to_be_bytes();
     let client = format!("198.{a}.{b}.{c}:40000").parse().unwrap();
     let (service, backend) = ("203.0.113.10:80".parse().unwrap(), "10.0.1.2:80".parse().unwrap());
     let snat = format!("10.{a}.{b}.{c}:50000").parse().unwrap();
     let (original, reply) = (Tuple::from_sockets(client, service), Tuple::from_sockets(backend, snat));
     let then = now().wrapping_sub(ticks_from_secs(idle));
-    let flow = |to, direction, seen| Flow {
+    let flow = |from, to, direction, seen| Flow {
+        from,
         to,
-        hop: Hop::default(),
-        bytes: 0,
-        packets: 1,
+        traffic: Volume::EMPTY,
         backend: 1,
         created: then,
         last_seen: then,
         next_seq: 0,
         acked: 0,
+        hop: Hop::NONE,
         direction,
         seen,
-        reserved: [0; 2],
     };
     let [original_seen, reply_seen] = seen;
     [
-        (original, flow(reply.reversed(), Direction::Original, original_seen)),
-        (reply, flow(original.reversed(), Direction::Reply, reply_seen)),
+        flow(original, reply.reversed(), Direction::Original, original_seen),
+        flow(reply, original.reversed(), Direction::Reply, reply_seen),
     ]
 }
 
 #[test]
 fn flows_that_are_over_go_in_pairs_and_the_others_stay() {
+    FlowMap::ALL.into_iter().for_each(sweep_what_is_over);
+}
+
+fn sweep_what_is_over(flow_map: FlowMap) {
     const FIN: Seen = Seen::SYN.with(Seen::FIN);
     const RST: Seen = Seen::SYN.with(Seen::RST);
     const CUT: Seen = Seen::SYN.with(Seen::CUT);
@@ -107,17 +114,17 @@ fn flows_that_are_over_go_in_pairs_and_the_others_stay() {
         ([CUT, CUT], 70, false),
         ([CUT, CUT], 250, true),
     ];
-    let kernel = Kernel::new();
+    let kernel = Kernel::new(flow_map);
     let mut flows = kernel.flows();
     for (number, (seen, idle, _)) in (0..).zip(cases) {
-        for (tuple, flow) in pair(number, seen, idle) {
-            flows.insert(tuple, flow, 0).unwrap();
+        for flow in pair(number, seen, idle) {
+            flows.insert(&flow).unwrap();
         }
     }
     let swept = kernel.sweeper().sweep(|_| IDLE_TIMEOUT).unwrap();
     for (number, (seen, idle, over)) in (0..).zip(cases) {
-        for (tuple, flow) in pair(number, seen, idle) {
-            assert_eq!(flows.get(&tuple, 0).is_err(), over, "{seen:?} quiet for {idle} s: {:?}", flow.direction);
+        for flow in pair(number, seen, idle) {
+            assert_eq!(flows.get(&flow.from).is_none(), over, "{seen:?} quiet for {idle} s: {:?}", flow.direction);
         }
     }
     let over = cases.iter().filter(|(_, _, over)| *over).count() as u64;
@@ -126,21 +133,21 @@ fn flows_that_are_over_go_in_pairs_and_the_others_stay() {
 
 #[test]
 fn a_resting_tuple_goes_without_its_flow() {
-    let kernel = Kernel::new();
+    let kernel = Kernel::new(FlowMap::Buckets);
     let mut flows = kernel.flows();
-    let [_, (tuple, flow)] = pair(1, [Seen::SYN, Seen::SYN.with(Seen::RESTING)], 61);
-    let [_, (fresh, young)] = pair(2, [Seen::SYN, Seen::SYN.with(Seen::RESTING)], 5);
-    flows.insert(tuple, flow, 0).unwrap();
-    flows.insert(fresh, young, 0).unwrap();
+    let [_, flow] = pair(1, [Seen::SYN, Seen::SYN.with(Seen::RESTING)], 61);
+    let [_, young] = pair(2, [Seen::SYN, Seen::SYN.with(Seen::RESTING)], 5);
+    flows.insert(&flow).unwrap();
+    flows.insert(&young).unwrap();
     kernel.sweeper().sweep(|_| IDLE_TIMEOUT).unwrap();
-    assert!(flows.get(&tuple, 0).is_err() && flows.get(&fresh, 0).is_ok());
+    assert!(flows.get(&flow.from).is_none() && flows.get(&young.from).is_some());
 }
 
 #[test]
 fn accounts_of_limits_are_corrected_when_they_are_wrong_twice() {
     /// The backend's entry is empty, and so is its service's identifier.
     const SERVICE: u32 = 0;
-    let kernel = Kernel::new();
+    let kernel = Kernel::new(FlowMap::Buckets);
     let map = |name| kernel.datapath.map(name).unwrap();
     let mut limits = HashMap::<_, u32, Limits>::try_from(Map::HashMap(map("LIMITS"))).unwrap();
     let mut totals = HashMap::<_, u32, Usage>::try_from(Map::HashMap(map("TOTAL_USAGE"))).unwrap();
@@ -154,8 +161,8 @@ fn accounts_of_limits_are_corrected_when_they_are_wrong_twice() {
     let mut clients = Vec::new();
     for (number, seen) in (0..).zip([open, open, closed]) {
         let [original, reply] = pair(number, seen, 1);
-        clients.push(Source::new(SERVICE, &original.0.src));
-        [original, reply].into_iter().for_each(|(tuple, flow)| flows.insert(tuple, flow, 0).unwrap());
+        clients.push(Source::new(SERVICE, &original.from.src));
+        [original, reply].into_iter().for_each(|flow| flows.insert(&flow).unwrap());
     }
     sources.insert(clients[2], Usage { open: 9, due: 0 }, 0).unwrap();
     let mut sweeper = kernel.sweeper();
@@ -170,11 +177,11 @@ fn accounts_of_limits_are_corrected_when_they_are_wrong_twice() {
 #[test]
 fn a_large_table_is_swept_and_counted() {
     const FLOWS: u32 = 200_000;
-    let kernel = Kernel::new();
+    let kernel = Kernel::new(FlowMap::Buckets);
     let mut flows = kernel.flows();
     for number in 0..FLOWS {
-        for (tuple, flow) in pair(number, [Seen::SYN, Seen::SYN], 60) {
-            flows.insert(tuple, flow, 0).unwrap();
+        for flow in pair(number, [Seen::SYN, Seen::SYN], 60) {
+            flows.insert(&flow).unwrap();
         }
     }
     let mut sweeper = kernel.sweeper();

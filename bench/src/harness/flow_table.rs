@@ -1,18 +1,21 @@
 //! Established flows in the gateway's table: the one place of the benchmarks that knows how it is laid out.
 
+use std::os::fd::AsFd;
+
 use anyhow::{Context, Result};
 use aya::{
     Ebpf,
     maps::{Array, Map, MapData},
 };
+use gateway::tables::flow_table;
 use gateway_common::{
-    abi::{Direction, Flow, Hop, Seen, TICK_SHIFT, Tuple},
+    abi::{Direction, Flow, Hop, Ifindex, Seen, TICK_SHIFT, Tuple, Volume},
     nat::headers::Mac,
 };
 use nix::time::{ClockId, clock_gettime};
 
 use super::{
-    World, batch,
+    World,
     frame::{v4, v6},
     network::{BACK, FRONT},
     plan::{self, BACKEND_PORT, BACKENDS, PRIVATE6, PUBLIC6, SERVICE},
@@ -23,54 +26,58 @@ use super::{
 pub const NAME: &str = "FLOWS";
 pub const MAPS: [&str; 1] = [NAME];
 
-/// Flows written by one system call.
-const BATCH: usize = 4096;
-
 /// Adds the flows with these numbers, which have been seen just now, and counts `open` flows.
 pub fn add(gateway: &mut Ebpf, world: &World, numbers: impl Iterator<Item = u32>, open: u32) -> Result<()> {
     let now = now()?;
-    let Map::HashMap(table) = gateway.map(NAME).context("the object has no flow table")? else {
-        anyhow::bail!("{NAME} is not a hash map");
-    };
-    write(table, world, numbers, |_| now)?;
+    write(&|name| handle(gateway, name), world, numbers, |_| now)?;
     let mut counters =
         Array::<_, i64>::try_from(gateway.map_mut("OPEN_FLOWS").context("the object has no OPEN_FLOWS")?)?;
     counters.set(0, i64::from(open), 0).context("write the number of flows")
 }
 
-/// Writes the flows with these numbers into the map of a flow table, `last_seen` in ticks.
+/// Puts the flows with these numbers, `last_seen` in ticks, into a flow table, in the place of those that are there. `open`
+/// opens another handle of a map by its name.
 pub fn write(
-    table: &MapData,
+    open: &dyn Fn(&str) -> Result<MapData>,
     world: &World,
-    mut numbers: impl Iterator<Item = u32>,
+    numbers: impl Iterator<Item = u32>,
     last_seen: impl Fn(u32) -> u32,
 ) -> Result<()> {
-    loop {
-        let batch = numbers.by_ref().take(BATCH);
-        let (keys, values): (Vec<_>, Vec<_>) = batch.flat_map(|number| pair(world, number, last_seen(number))).unzip();
-        if keys.is_empty() {
-            return Ok(());
-        }
-        batch::update(table, &keys, &values).context("write flows")?;
+    let mut table = flow_table::open(NAME, open)?;
+    let entries: Vec<Flow> = numbers.flat_map(|number| pair(world, number, last_seen(number))).collect();
+    for entry in &entries {
+        table.remove(&entry.from, &|_| true)?;
     }
+    table.recycle()?;
+    entries.iter().try_for_each(|entry| table.insert(entry))
+}
+
+/// Another handle of a map.
+fn handle(gateway: &Ebpf, name: &str) -> Result<MapData> {
+    let map = gateway.map(name).with_context(|| format!("the object has no {name}"))?;
+    let (Map::Array(data) | Map::HashMap(data) | Map::LruHashMap(data)) = map else {
+        anyhow::bail!("{name} is a map of another kind");
+    };
+    let fd = data.fd().as_fd().try_clone_to_owned().with_context(|| format!("duplicate the handle of {name}"))?;
+    MapData::from_fd(fd).with_context(|| format!("open {name}"))
 }
 
 /// Both directions of a flow.
-fn pair(world: &World, number: u32, now: u32) -> [(Tuple, Flow); 2] {
+fn pair(world: &World, number: u32, now: u32) -> [Flow; 2] {
     let (original, reply) = tuples(world, number);
     let backend = backend_index(plan::ends(number, &world.shape()).backend);
-    let flow = |to: Tuple, ifindex, direction| Flow {
+    let flow = |from: Tuple, to: Tuple, ifindex, direction| Flow {
+        from,
         to,
         hop: Hop {
             generation: GENERATION,
-            ifindex,
+            device: Ifindex::new(ifindex),
             dst_mac: Mac([2, 0, 0, 0, 0, 0xb1]),
             src_mac: Mac([2, 0, 0, 0, 0, 0x0b]),
             egress: world.egress(),
             mtu: 1500,
         },
-        bytes: 52,
-        packets: 1,
+        traffic: Volume::EMPTY,
         backend,
         created: now,
         last_seen: now,
@@ -78,11 +85,10 @@ fn pair(world: &World, number: u32, now: u32) -> [(Tuple, Flow); 2] {
         acked: 1,
         direction,
         seen: Seen::SYN,
-        reserved: [0; 2],
     };
     [
-        (original, flow(reply.reversed(), BACK, Direction::Original)),
-        (reply, flow(original.reversed(), FRONT, Direction::Reply)),
+        flow(original, reply.reversed(), BACK, Direction::Original),
+        flow(reply, original.reversed(), FRONT, Direction::Reply),
     ]
 }
 

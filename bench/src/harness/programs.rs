@@ -8,7 +8,7 @@ use aya::{
     maps::{Array, DevMap, PerCpuArray, ProgramArray},
     programs::{Program as Loaded, ProgramFd, SchedClassifier, TestRun, TestRunOptions, Xdp},
 };
-use gateway::datapath::{Capacity, OBJECT};
+use gateway::datapath::{self, Capacity};
 use gateway_common::nat::Reason;
 use nix::time::{ClockId, clock_gettime};
 
@@ -80,7 +80,7 @@ impl Programs {
         for (map, entries) in capacity.map_sizes() {
             loader.map_max_entries(map, entries);
         }
-        let mut gateway = loader.load(OBJECT).context("load the gateway's programs")?;
+        let mut gateway = loader.load(datapath::object(capacity.flow_map)).context("load the gateway's programs")?;
         let mut plain = Ebpf::load(PLAIN).context("load the programs of the benchmarks")?;
         for programs in [&mut gateway, &mut plain] {
             for (name, program) in programs.programs_mut() {

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Of the settings and of all hops.
-pub const GENERATION: u32 = 1;
+pub const GENERATION: u16 = 1;
 /// Source addresses of new flows, apart from those of the established ones: 192.168.128.0, and a number.
 const FRESH_SNAT: u32 = SNAT + (128 << 8);
 const FIRST_SOURCE_PORT: u16 = 32_768;
@@ -38,7 +38,10 @@ pub fn prepare(gateway: &mut Ebpf, world: &World) -> Result<()> {
         capacity: world.capacity.flows,
         seed: 0x5eed_5eed,
         redirect_back: 0,
-        reserved: 0,
+        buckets: buckets(gateway, "FLOWS")?,
+        half_open_buckets: buckets(gateway, "HALF_OPEN")?,
+        hash_keys: std::array::from_fn(|index| 0x9e37_79b9_u32.wrapping_mul(index as u32 + 1)),
+        ..Settings::default()
     };
     array(gateway, "SETTINGS")?.set(0, settings, 0).context("write the settings")?;
     let mut addresses = array::<Address>(gateway, "SNAT")?;
@@ -52,6 +55,14 @@ pub fn prepare(gateway: &mut Ebpf, world: &World) -> Result<()> {
     }
     write_backends(gateway, world)?;
     write_services(gateway, world)
+}
+
+/// The size of a flow table, where that is an array of buckets.
+fn buckets(gateway: &Ebpf, name: &str) -> Result<u32> {
+    match gateway.map(name).with_context(|| format!("the object has no {name}"))? {
+        Map::Array(table) => Ok(table.info().with_context(|| format!("ask for the size of {name}"))?.max_entries()),
+        _ => Ok(0),
+    }
 }
 
 fn write_backends(gateway: &mut Ebpf, world: &World) -> Result<()> {

@@ -1,6 +1,6 @@
 //! What the gateway's tables hold while its programs are measured.
 
-use gateway::datapath::Capacity;
+use gateway::{datapath::Capacity, model::flow::FlowMap};
 use gateway_common::abi::Egress;
 
 use super::plan::Shape;
@@ -26,7 +26,7 @@ pub const SERVICE_PORT: u32 = 10_000;
 impl World {
     /// One service with one backend, in tables of the default size.
     pub const SMALL: Self = Self {
-        capacity: Capacity { flows: 1 << 20, half_open: 1 << 16, backends: 1 << 10 },
+        capacity: Capacity { flows: 1 << 20, half_open: 1 << 16, backends: 1 << 10, flow_map: FlowMap::Buckets },
         services: 1,
         backends: 1,
         snat: 64,

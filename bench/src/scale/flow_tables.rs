@@ -7,6 +7,7 @@ use aya::maps::MapData;
 use gateway::{
     datapath::{self, Capacity, Datapath, Pins},
     host::bpffs,
+    model::flow::FlowMap,
 };
 use gateway_common::abi::ticks_from_secs;
 use gateway_tests::LabId;
@@ -23,7 +24,7 @@ impl FlowTables {
     pub fn new(flows: u32) -> Result<Self> {
         bpffs::ensure_mounted("/sys/fs/bpf".as_ref())?;
         let pins = Pins::at(LabId::new().pin_directory());
-        let capacity = Capacity { flows, half_open: 1 << 10, backends: 16 };
+        let capacity = Capacity { flows, half_open: 1 << 10, backends: 16, flow_map: FlowMap::Buckets };
         let datapath = Datapath::load(pins.clone(), capacity).inspect_err(|_| remove(&pins))?;
         Ok(Self { pins, datapath })
     }
@@ -34,7 +35,7 @@ impl FlowTables {
 
     /// Adds the flows with these numbers, last seen so many seconds ago.
     pub fn fill(&self, numbers: Range<u32>, idle: impl Fn(u32) -> u64) -> Result<()> {
-        fill(&self.map(flow_table::NAME)?, numbers, idle)
+        fill(&|name| self.map(name), numbers, idle)
     }
 }
 
@@ -51,7 +52,7 @@ fn remove(pins: &Pins) {
 }
 
 /// Adds the flows with these numbers to a flow table, last seen so many seconds ago.
-pub fn fill(map: &MapData, numbers: Range<u32>, idle: impl Fn(u32) -> u64) -> Result<()> {
+pub fn fill(open: &dyn Fn(&str) -> Result<MapData>, numbers: Range<u32>, idle: impl Fn(u32) -> u64) -> Result<()> {
     let now = flow_table::now()?;
-    flow_table::write(map, &World::SMALL, numbers, |number| now.wrapping_sub(ticks_from_secs(idle(number))))
+    flow_table::write(open, &World::SMALL, numbers, |number| now.wrapping_sub(ticks_from_secs(idle(number))))
 }

@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     figure::{Figure, Findings},
-    harness::flow_table,
     names::{axis, scale as names},
 };
 
@@ -33,7 +32,7 @@ pub fn by_services(lab: &Lab, findings: &mut Findings) -> Result<()> {
 pub fn by_flows(lab: &Lab, findings: &mut Findings) -> Result<()> {
     for flows in [10_000, 100_000, 1_000_000] {
         let mut gateway = Gateway::start(lab, &config(lab, 0..1, 1).capacity(flows, 1 << 14));
-        flow_tables::fill(&front_server::map(lab, flow_table::NAME)?, 0..flows, |_| 60)?;
+        flow_tables::fill(&|name| front_server::map(lab, name), 0..flows, |_| 60)?;
         wait_for_sweeps(lab, flows.into())?;
         record(&mut gateway, names::DAEMON_BY_FLOWS, axis::FLOWS, flows.into(), findings)?;
     }

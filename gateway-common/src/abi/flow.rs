@@ -3,24 +3,22 @@
 use super::{MAX_TRIED, Tuple};
 use crate::nat::headers::Mac;
 
-/// One direction of a flow, keyed by the [`Tuple`] its packets arrive with.
+/// One direction of a flow, keyed by `from`.
 ///
 /// A flow is a pair of these. Each is written only by packets of its own direction; what concerns both (the
 /// TCP state) is a function of the pair, see [`crate::nat::state`]. The key of the twin is `to.reversed()`.
 ///
-/// Layout: `to` 40, `hop` 24 (together one cache line), counters 16, ids and times 12, sequence numbers 8,
-/// flags 4 = 104 bytes.
+/// Layout: `from` 36, `to` 36, `traffic` 12, backend and times 12, sequence numbers 8, `hop` 22, direction and what was
+/// seen 2 = 128 bytes, two cache lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub struct Flow {
+    /// The tuple its packets arrive with.
+    pub from: Tuple,
     /// The tuple its packets leave with.
     pub to: Tuple,
-    /// Where its packets leave to.
-    pub hop: Hop,
-    /// Bytes of IP packets seen in this direction.
-    pub bytes: u64,
-    /// Packets (on TC: super-frames) seen in this direction.
-    pub packets: u64,
+    /// What has passed in this direction: on TC, packets are super-frames.
+    pub traffic: Volume,
     /// Index of the backend.
     pub backend: u32,
     /// Ticks when the flow was opened; the same in both directions.
@@ -31,10 +29,57 @@ pub struct Flow {
     pub next_seq: u32,
     /// The highest acknowledgement sent in this direction.
     pub acked: u32,
+    /// Where its packets leave to.
+    pub hop: Hop,
     pub direction: Direction,
     /// What has been seen in this direction.
     pub seen: Seen,
-    pub reserved: [u8; 2],
+}
+
+/// IP packets and their bytes, in twelve bytes: up to 2^40 packets of 2^56 bytes.
+///
+/// Layout: bytes in the low 56 bits of the first 64, above them the high 8 bits of packets; then their low 32 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(4))]
+pub struct Volume {
+    words: [u32; 3],
+}
+
+impl Volume {
+    pub const EMPTY: Self = Self { words: [0; 3] };
+
+    /// Bits of bytes in the second word.
+    const SHIFT: u32 = 24;
+
+    /// Adds one packet of `bytes`.
+    #[inline(always)]
+    pub fn add(&mut self, bytes: u32) {
+        let [low, high, packets] = &mut self.words;
+        *packets = packets.wrapping_add(1);
+        if *packets == 0 {
+            *high = high.wrapping_add(1 << Self::SHIFT);
+        }
+        *low = low.wrapping_add(bytes);
+        if *low < bytes {
+            *high = high.wrapping_add(1);
+        }
+    }
+
+    pub const fn packets(&self) -> u64 {
+        let [_, high, packets] = self.words;
+        ((high >> Self::SHIFT) as u64) << 32 | packets as u64
+    }
+
+    pub const fn bytes(&self) -> u64 {
+        let [low, high, _] = self.words;
+        ((high & ((1 << Self::SHIFT) - 1)) as u64) << 32 | low as u64
+    }
+
+    #[inline(always)]
+    pub const fn is_empty(&self) -> bool {
+        let [_, high, packets] = self.words;
+        packets == 0 && high >> Self::SHIFT == 0
+    }
 }
 
 /// A flow before it is in a table.
@@ -43,8 +88,6 @@ pub struct Flow {
 pub struct Scratch {
     pub original: Flow,
     pub reply: Flow,
-    /// The tuple that replies arrive with: the key of `reply`, and `original.to` reversed.
-    pub reply_tuple: Tuple,
     /// Index of the backend that gets it.
     pub backend: u32,
     /// 1: another backend has had its SYN before.
@@ -120,18 +163,49 @@ impl Seen {
 
 /// The next hop: device, Ethernet addresses, VLAN and MTU, cached from a route lookup.
 ///
-/// It holds as long as `generation` equals [`super::Settings::generation`]; 0 is never current.
+/// It holds as long as `generation` equals [`super::Settings::generation`]; 0 is never current. Generations come again
+/// after 65,535 others, so a sweep gives every stale hop generation 0.
+///
+/// Layout: device 4, generation 2, MTU 2, egress 2, addresses 12 = 22 bytes, so aligned to two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Hop {
-    pub generation: u32,
     /// The device to transmit on: for a VLAN interface its parent.
-    pub ifindex: u32,
-    pub dst_mac: Mac,
-    pub src_mac: Mac,
-    pub egress: Egress,
+    pub device: Ifindex,
+    pub generation: u16,
     /// Largest IP packet in bytes.
     pub mtu: u16,
+    pub egress: Egress,
+    pub dst_mac: Mac,
+    pub src_mac: Mac,
+}
+
+impl Hop {
+    pub const NONE: Self = Self {
+        device: Ifindex::new(0),
+        generation: 0,
+        mtu: 0,
+        egress: Egress(0),
+        dst_mac: Mac([0; 6]),
+        src_mac: Mac([0; 6]),
+    };
+}
+
+/// The number of a network device, in two halves of host order, the lower one first: aligned to two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Ifindex([u16; 2]);
+
+impl Ifindex {
+    #[inline(always)]
+    pub const fn new(ifindex: u32) -> Self {
+        Self([ifindex as u16, (ifindex >> 16) as u16])
+    }
+
+    #[inline(always)]
+    pub const fn get(self) -> u32 {
+        self.0[0] as u32 | (self.0[1] as u32) << 16
+    }
 }
 
 /// How packets leave by a device.

@@ -3,8 +3,8 @@
 use aya::Pod;
 
 use super::{
-    Address, Backend, BackendCounters, Flow, Limits, Link, Service, ServiceKey, Settings, Slot, Source, Syn, Tuple,
-    Usage,
+    Address, Backend, BackendCounters, Bucket, Flow, Limits, Link, Service, ServiceKey, Settings, Slot, Source, Syn,
+    Tuple, Usage,
 };
 
 macro_rules! pod {
@@ -19,6 +19,7 @@ pod!(
     Address,
     Backend,
     BackendCounters,
+    Bucket,
     Flow,
     Limits,
     Link,

@@ -12,7 +12,8 @@ pub const TICK_SHIFT: u32 = 24;
 #[repr(C)]
 pub struct Settings {
     /// Bumped on every change of a route, neighbour or link; cached hops of another generation are stale.
-    pub generation: u32,
+    pub generation: u16,
+    pub reserved: u16,
     /// Number of source addresses in the snat array from index 0 (IPv4) and from [`MAX_SNAT`] (IPv6).
     pub snat_v4: u32,
     pub snat_v6: u32,
@@ -27,7 +28,11 @@ pub struct Settings {
     /// 1: a device among those with native XDP is a veth. Its peer is woken for redirected frames but not for
     /// reflected ones (`XDP_TX`, as of Linux 6.18), unless it has an XDP program itself.
     pub redirect_back: u32,
-    pub reserved: u32,
+    /// Number of buckets of the flow table and of the half-open table, where those are arrays.
+    pub buckets: u32,
+    pub half_open_buckets: u32,
+    /// Secret keys of the hash by which entries lie in buckets.
+    pub hash_keys: [u32; 10],
 }
 
 /// Whole ticks in `secs` seconds, rounded up.

@@ -26,13 +26,13 @@ pub struct Syn {
     pub words: u32,
     /// Indices of the backends that have had it; 0: none.
     pub tried: [u32; MAX_TRIED],
-    pub reserved: [u8; 8],
+    pub reserved: [u8; 12],
 }
 
 impl Syn {
     /// A place that holds nothing.
     pub const EMPTY: Self =
-        Self { tuple: Tuple::EMPTY, header: [0; TCP_HEADER_WORDS], words: 0, tried: [0; MAX_TRIED], reserved: [0; 8] };
+        Self { tuple: Tuple::EMPTY, header: [0; TCP_HEADER_WORDS], words: 0, tried: [0; MAX_TRIED], reserved: [0; 12] };
 
     /// The initial sequence number.
     #[inline(always)]

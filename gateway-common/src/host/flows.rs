@@ -106,7 +106,8 @@ impl FlowTable for HostFlows {
         Some(unsafe { &mut *entry.flow.as_ptr() })
     }
 
-    fn insert(&self, tuple: &Tuple, flow: &Flow) -> Result<(), InsertError> {
+    fn insert(&self, flow: &Flow) -> Result<(), InsertError> {
+        let tuple = &flow.from;
         if self.entries.borrow().contains_key(tuple) {
             return Err(InsertError::Exists);
         }

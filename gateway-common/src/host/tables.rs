@@ -9,10 +9,10 @@ use std::{
 use super::{HostFlows, HostFrame, Local, WhenFull};
 use crate::{
     abi::{
-        Address, Algorithm, Answer, Backend, BackendCounters, Direction, Egress, Family, Flow, Hop, Limits, MAX_SNAT,
-        MAX_TRIED, Scratch, Seen, Service, ServiceKey, Settings, Slot, Source, Syn, Tuple, Usage,
+        Address, Algorithm, Answer, Backend, BackendCounters, Direction, Family, Flow, Hop, Limits, MAX_SNAT,
+        MAX_TRIED, Scratch, Seen, Service, ServiceKey, Settings, Slot, Source, Syn, Tuple, Usage, Volume,
     },
-    nat::{FlowTable, Network, State, Tables, Verdict, cut, headers::Mac, process, state},
+    nat::{FlowTable, Network, State, Tables, Verdict, cut, process, state},
 };
 
 /// Slots of a service, and so the granularity of weights.
@@ -83,7 +83,6 @@ impl HostTables {
             scratch: UnsafeCell::new(Scratch {
                 original: NO_FLOW,
                 reply: NO_FLOW,
-                reply_tuple: NO_FLOW.to,
                 backend: 0,
                 failed_over: 0,
                 tried: [0; MAX_TRIED],
@@ -272,18 +271,17 @@ impl HostTables {
 
 /// What the scratch room holds at first.
 const NO_FLOW: Flow = Flow {
+    from: Tuple::EMPTY,
     to: Tuple::EMPTY,
-    hop: Hop { generation: 0, ifindex: 0, dst_mac: Mac([0; 6]), src_mac: Mac([0; 6]), egress: Egress(0), mtu: 0 },
-    bytes: 0,
-    packets: 0,
+    traffic: Volume::EMPTY,
     backend: 0,
     created: 0,
     last_seen: 0,
     next_seq: 0,
     acked: 0,
+    hop: Hop::NONE,
     direction: Direction::Original,
     seen: Seen::NOTHING,
-    reserved: [0; 2],
 };
 
 /// Index 0 of the backends.

@@ -10,7 +10,7 @@ use std::{collections::HashMap, net::SocketAddr};
 
 use super::{HostFrame, HostTables, Local, Message, Packet, Routes, ServiceOptions, Snapshot, Stack, Wire, check};
 use crate::{
-    abi::{Address, Answer, Direction, Egress, Flow, Hop, Limit, Limits, Tuple},
+    abi::{Address, Answer, Direction, Egress, Flow, Hop, Ifindex, Limit, Limits, Tuple},
     nat::{Action, Flags, Reason, Verdict, headers::Mac},
 };
 
@@ -327,12 +327,13 @@ fn complaint(about: &Packet, whole: bool) -> Message {
     Message::too_big(about.envelope.destination, about.envelope.source, 1280, quote)
 }
 
-fn routes(generation: u32, mtu: u16) -> Routes {
-    let hop = Hop { generation, ifindex: 2, dst_mac: Mac([4; 6]), src_mac: Mac([6; 6]), mtu, ..Hop::default() };
+fn routes(generation: u16, mtu: u16) -> Routes {
+    let hop =
+        Hop { generation, device: Ifindex::new(2), dst_mac: Mac([4; 6]), src_mac: Mac([6; 6]), mtu, ..Hop::default() };
     let mut routes = Routes::new(hop);
     routes.set(
         Address::from(socket(&format!("{LOCAL_BACKEND}:80")).ip()),
-        Ok(Hop { egress: Egress::LOCAL, ifindex: 3, ..hop }),
+        Ok(Hop { egress: Egress::LOCAL, device: Ifindex::new(3), ..hop }),
     );
     routes
 }

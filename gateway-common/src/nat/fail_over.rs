@@ -59,13 +59,13 @@ pub fn attempt<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> Attemp
 /// Whether nothing has come from the backend of the reply direction `reply`.
 #[inline(always)]
 pub fn is_silent(reply: &Flow) -> bool {
-    reply.packets == 0 && reply.seen.0 == Seen::NOTHING.0
+    reply.traffic.is_empty() && reply.seen.0 == Seen::NOTHING.0
 }
 
 #[inline(never)]
 fn after_syn<T: Tables>(tables: &T, segment: &Segment, original: &Flow) -> Attempt {
     let Some(reply) = tables.half_open().get(&original.to.reversed()) else { return Attempt::Forgotten };
-    if original.packets == 0 || !open::belongs_to(reply, segment.tuple()) {
+    if original.traffic.is_empty() || !open::belongs_to(reply, segment.tuple()) {
         Attempt::Lost
     } else if reply.seen.contains(Seen::RST) {
         Attempt::Refused
@@ -81,7 +81,7 @@ fn after_syn<T: Tables>(tables: &T, segment: &Segment, original: &Flow) -> Attem
 fn after_reset<T: Tables>(tables: &T, segment: &Segment, reply: &Flow) -> Attempt {
     match tables.half_open().get(&reply.to.reversed()) {
         Some(original)
-            if original.packets != 0
+            if !original.traffic.is_empty()
                 && original.to.is_reverse_of(segment.tuple())
                 && !original.seen.contains(Seen::RST)
                 && original.next_seq == segment.ack =>

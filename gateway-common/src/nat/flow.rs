@@ -9,7 +9,7 @@ use super::{
     tables::{FlowTable, Tables},
     tcp::{self, Flags},
 };
-use crate::abi::{Direction, Flow, Hop, Seen};
+use crate::abi::{Direction, Flow, Hop, Seen, Volume};
 
 /// A segment of a flow whose handshake is complete.
 #[inline(never)]
@@ -66,7 +66,7 @@ pub fn find_hop<F: Frame, T: Tables>(frame: &mut F, tables: &T, flow: &mut Flow)
 #[inline(always)]
 pub fn send<F: Frame>(frame: &mut F, segment: &Segment, flow: &Flow, reason: Reason) -> Result<Verdict, Reason> {
     rewrite::segment(frame, segment, &flow.to, &flow.hop)?;
-    Ok(Verdict { reason, ifindex: flow.hop.ifindex })
+    Ok(Verdict { reason, ifindex: flow.hop.device.get() })
 }
 
 /// Answers packets that end here, as a router does (RFC 1812 sections 5.3.1 and 5.2.6, RFC 4443 section 3).
@@ -85,8 +85,7 @@ pub fn check_size_and_life<F: Frame>(frame: &mut F, segment: &Segment, hop: &Hop
 #[inline(always)]
 pub fn record<T: Tables>(tables: &T, segment: &Segment, flow: &mut Flow) {
     flow.last_seen = tables.now();
-    flow.packets += 1;
-    flow.bytes += u64::from(segment.ip.packet_len);
+    flow.traffic.add(segment.ip.packet_len);
     if !segment.flags.contains(Flags::RST) {
         let next_seq = segment.next_seq();
         if tcp::seq_after(next_seq, flow.next_seq) {
@@ -137,16 +136,15 @@ fn transition<T: Tables>(tables: &T, flow: &mut Flow, seen: Seen) {
     }
 }
 
-/// Makes `flow` a fresh direction, all but its tuple: nothing seen, next hop unknown. In place, for want of room on
+/// Makes `flow` a fresh direction, all but its tuples: nothing seen, next hop unknown. In place, for want of room on
 /// the stack.
 #[inline(always)]
 pub fn start(flow: &mut Flow, direction: Direction, backend: u32, now: u32) {
-    flow.hop = Hop::default();
-    (flow.bytes, flow.packets) = (0, 0);
+    flow.hop = Hop::NONE;
+    flow.traffic = Volume::EMPTY;
     flow.backend = backend;
     (flow.created, flow.last_seen) = (now, now);
     (flow.next_seq, flow.acked) = (0, 0);
     flow.direction = direction;
     flow.seen = Seen::NOTHING;
-    flow.reserved = [0; 2];
 }

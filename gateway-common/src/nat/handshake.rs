@@ -100,7 +100,7 @@ pub fn begin<F: Frame, T: Tables>(
 #[inline(always)]
 fn record<T: Tables>(tables: &T, segment: &Segment, entry: &mut Flow) {
     entry.seen = tcp::next_seen(entry.seen, segment.flags, true);
-    if entry.packets == 0 || numbers_anew(segment, entry) {
+    if entry.traffic.is_empty() || numbers_anew(segment, entry) {
         (entry.next_seq, entry.acked) = (segment.next_seq(), segment.ack);
     }
     flow::record(tables, segment, entry);
@@ -126,8 +126,9 @@ fn open_anew<T: Tables>(tables: &T, backend: u32) -> Result<Option<Verdict>, Rea
 fn put_back<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> bool {
     let Some(scratch) = tables.scratch() else { return false };
     flow::start(&mut scratch.reply, Direction::Reply, entry.backend, entry.created);
+    scratch.reply.from = entry.to.reversed();
     scratch.reply.to = segment.tuple().reversed();
-    open::reserve(tables, &entry.to.reversed(), &scratch.reply)
+    open::reserve(tables, &scratch.reply)
 }
 
 /// The client's first segment after its SYN: if it acknowledges the backend's SYN, the flow is established.
@@ -155,8 +156,8 @@ fn promote<T: Tables>(tables: &T, segment: &Segment, entry: &mut Flow, reply: &T
     }
     entry.acked = segment.ack;
     let flows = tables.flows();
-    flows.insert(reply, twin).map_err(|_| Reason::TableFull)?;
-    if flows.insert(segment.tuple(), entry).is_err() {
+    flows.insert(twin).map_err(|_| Reason::TableFull)?;
+    if flows.insert(entry).is_err() {
         flows.remove(reply);
         return Err(Reason::TableFull);
     }

@@ -46,7 +46,7 @@ pub fn error<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &Network) -> Re
     let change = rewrite_quoted(frame, ip, &quoted, &flow.to)?;
     rewrite_outer(frame, ip, &flow.to, change)?;
     frame.set_link_layer(ip.l3, &flow.hop, ip.ether_type())?;
-    Ok(Verdict { reason: Reason::IcmpForwarded, ifindex: flow.hop.ifindex })
+    Ok(Verdict { reason: Reason::IcmpForwarded, ifindex: flow.hop.device.get() })
 }
 
 /// Gives the error itself new addresses, and its checksum what has changed in it.

@@ -45,12 +45,13 @@ pub fn prepare<F: Frame, T: Tables>(frame: &mut F, tables: &T, tuple: &Tuple) ->
     let now = tables.now();
     flow::start(&mut scratch.original, Direction::Original, scratch.backend, now);
     flow::start(&mut scratch.reply, Direction::Reply, scratch.backend, now);
+    scratch.original.from = *tuple;
     scratch.reply.to = tuple.reversed();
     let backend = tables.backend(scratch.backend).ok_or(Reason::RewriteFailed)?;
-    (scratch.reply_tuple.src, scratch.reply_tuple.src_port) = (backend.address, backend.port);
+    (scratch.reply.from.src, scratch.reply.from.src_port) = (backend.address, backend.port);
     // The route depends on the source address, but not on the port.
-    Ports::new(tables, tuple).try_next(tables, &mut scratch.reply_tuple)?;
-    scratch.original.to = scratch.reply_tuple.reversed();
+    Ports::new(tables, tuple).try_next(tables, &mut scratch.reply.from)?;
+    scratch.original.to = scratch.reply.from.reversed();
     flow::find_hop(frame, tables, &mut scratch.original)
 }
 
@@ -64,9 +65,9 @@ pub fn open<T: Tables>(tables: &T, tuple: &Tuple) -> Result<(), Reason> {
     if !allocate(tables, scratch, &mut ports) && !take_over(tables, scratch, &mut ports) {
         return Err(Reason::PortsExhausted);
     }
-    scratch.original.to = scratch.reply_tuple.reversed();
-    if tables.half_open().insert(tuple, &scratch.original).is_err() {
-        tables.half_open().remove(&scratch.reply_tuple);
+    scratch.original.to = scratch.reply.from.reversed();
+    if tables.half_open().insert(&scratch.original).is_err() {
+        tables.half_open().remove(&scratch.reply.from);
         return Err(Reason::OpenRace);
     }
     Ok(())
@@ -88,7 +89,7 @@ fn make_way<T: Tables>(tables: &T, tuple: &Tuple) {
         if let Some(twin) = tables.half_open().get(&reply)
             && belongs_to(twin, tuple)
         {
-            if original.packets != 0 && fail_over::is_silent(twin) {
+            if !original.traffic.is_empty() && fail_over::is_silent(twin) {
                 fail_over::count_unanswered(tables, original.backend);
             }
             tables.half_open().remove(&reply);
@@ -109,8 +110,8 @@ pub(super) fn belongs_to(reply: &Flow, tuple: &Tuple) -> bool {
 #[inline(never)]
 fn allocate<T: Tables>(tables: &T, scratch: &mut Scratch, ports: &mut Ports) -> bool {
     for _ in 0..PROBES {
-        let Ok(()) = ports.try_next(tables, &mut scratch.reply_tuple) else { return false };
-        if reserve(tables, &scratch.reply_tuple, &scratch.reply) {
+        let Ok(()) = ports.try_next(tables, &mut scratch.reply.from) else { return false };
+        if reserve(tables, &scratch.reply) {
             return true;
         }
     }
@@ -121,9 +122,8 @@ fn allocate<T: Tables>(tables: &T, scratch: &mut Scratch, ports: &mut Ports) -> 
 #[inline(never)]
 fn take_over<T: Tables>(tables: &T, scratch: &mut Scratch, ports: &mut Ports) -> bool {
     for _ in 0..TAKE_OVER_PROBES {
-        let Ok(()) = ports.try_next(tables, &mut scratch.reply_tuple) else { return false };
-        let tuple = &scratch.reply_tuple;
-        if release_finished(tables, tuple) && reserve(tables, tuple, &scratch.reply) {
+        let Ok(()) = ports.try_next(tables, &mut scratch.reply.from) else { return false };
+        if release_finished(tables, &scratch.reply.from) && reserve(tables, &scratch.reply) {
             return true;
         }
     }
@@ -132,14 +132,14 @@ fn take_over<T: Tables>(tables: &T, scratch: &mut Scratch, ports: &mut Ports) ->
 
 /// Inserts the reply entry of a half-open flow, unless the tuple is taken in either table.
 #[inline(always)]
-pub(super) fn reserve<T: Tables>(tables: &T, tuple: &Tuple, reply: &Flow) -> bool {
-    if tables.half_open().insert(tuple, reply).is_err() {
+pub(super) fn reserve<T: Tables>(tables: &T, reply: &Flow) -> bool {
+    if tables.half_open().insert(reply).is_err() {
         return false;
     }
     // A flow is promoted by inserting it here before it leaves the half-open table, so whoever held the
     // tuple at the insertion above is seen now.
-    if tables.flows().get(tuple).is_some() {
-        tables.half_open().remove(tuple);
+    if tables.flows().get(&reply.from).is_some() {
+        tables.half_open().remove(&reply.from);
         return false;
     }
     true

@@ -61,9 +61,7 @@ fn load<T: Tables>(tables: &T, (index, _): (u32, &Backend), (_, other): (u32, &B
 /// Hash of the whole tuple.
 #[inline(always)]
 pub fn hash_tuple(tuple: &Tuple, seed: u32) -> u32 {
-    let [a, b] = tuple.src_port;
-    let [c, d] = tuple.dst_port;
-    let ports = u64::from(u32::from_ne_bytes([a, b, c, d]));
+    let ports = u64::from(tuple.ports());
     finish(absorb(absorb(u64::from(seed) | ports << 32, &tuple.src), &tuple.dst))
 }
 

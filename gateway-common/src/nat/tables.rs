@@ -17,7 +17,8 @@ pub trait FlowTable {
     /// The entry in place. A caller uses one reference to an entry at a time.
     #[expect(clippy::mut_from_ref, reason = "map memory, which the kernel shares between CPUs as well")]
     fn get(&self, tuple: &Tuple) -> Option<&mut Flow>;
-    fn insert(&self, tuple: &Tuple, flow: &Flow) -> Result<(), InsertError>;
+    /// Inserts a copy of `flow` by its `from`.
+    fn insert(&self, flow: &Flow) -> Result<(), InsertError>;
     fn remove(&self, tuple: &Tuple);
 }
 

@@ -134,7 +134,7 @@ fn packet_above_the_next_hops_mtu_is_answered_with_it() {
             let before = world.flow();
             let outcome = world.send(&packet).expect(Reason::PacketTooBig);
             assert_is_about(&outcome.message(), &packet, too_big, [0, 0, 5, 0]);
-            assert_eq!((world.flow().packets, world.flow().next_seq), (before.packets, before.next_seq));
+            assert_eq!((world.flow().traffic, world.flow().next_seq), (before.traffic, before.next_seq));
         }
     });
 }

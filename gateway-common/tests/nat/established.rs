@@ -1,7 +1,7 @@
 //! Segments of established flows.
 
 use gateway_common::{
-    abi::{Egress, Hop},
+    abi::{Egress, Hop, Ifindex},
     nat::{Flags, Reason, headers::Mac},
 };
 
@@ -53,7 +53,7 @@ fn packets_and_bytes_are_counted_by_direction() {
         };
         assert_eq!(moved(0), (1, question.quote().len() as u64));
         assert_eq!(moved(1), (2, 2 * answer.quote().len() as u64));
-        assert_eq!(world.flow().bytes, flow.bytes + question.quote().len() as u64);
+        assert_eq!(world.flow().traffic.bytes(), flow.traffic.bytes() + question.quote().len() as u64);
     });
 }
 
@@ -65,7 +65,7 @@ fn padding_is_neither_counted_nor_acknowledged() {
         short.envelope.padding = 20;
         let sent = world.send(&short).expect(Reason::Forwarded).packet();
         assert_eq!((sent.envelope.padding, sent.payload.as_slice()), (20, &b"x"[..]));
-        assert_eq!(world.flow().bytes - flow.bytes, short.quote().len() as u64);
+        assert_eq!(world.flow().traffic.bytes() - flow.traffic.bytes(), short.quote().len() as u64);
         assert_eq!(world.flow().next_seq, ISN + 2);
     });
 }
@@ -106,10 +106,10 @@ fn established_flow_survives_the_end_of_its_service() {
 fn hop_is_looked_up_again_when_routes_have_changed() {
     in_both_families(|mut world| {
         world.establish();
-        let elsewhere = Hop { dst_mac: Mac([9; 6]), ifindex: 9, ..HOP };
+        let elsewhere = Hop { dst_mac: Mac([9; 6]), device: Ifindex::new(9), ..HOP };
         world.routes.default = Ok(elsewhere);
         let cached = world.send(&world.client_data(PUSH, 0, "a"));
-        assert_eq!((cached.verdict.ifindex, cached.packet().envelope.dst_mac), (HOP.ifindex, HOP.dst_mac.0));
+        assert_eq!((cached.verdict.ifindex, cached.packet().envelope.dst_mac), (HOP.device.get(), HOP.dst_mac.0));
         world.routes_changed();
         let fresh = world.send(&world.client_data(PUSH, 1, "b"));
         assert_eq!((fresh.verdict.ifindex, fresh.packet().envelope.dst_mac), (9, [9; 6]));

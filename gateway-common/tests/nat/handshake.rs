@@ -29,7 +29,7 @@ fn acknowledgement_establishes_the_flow() {
         assert_eq!(world.open_flows(), 1);
         assert_eq!(world.tables.open_flows(flow.backend), 1);
         assert_eq!(world.tables.open_flows(0), 1);
-        assert_eq!(flow.packets, 2);
+        assert_eq!(flow.traffic.packets(), 2);
     });
 }
 

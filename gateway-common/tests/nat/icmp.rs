@@ -34,7 +34,7 @@ fn shortest(world: &World) -> usize {
 fn assert_translated(world: &World, before: &Packet, sent: &Packet, len: usize) {
     let outcome = world.arrive::<Stack>(&error_about(world, sent, len).build()).expect(Reason::IcmpForwarded);
     let error = outcome.message();
-    assert_eq!(outcome.verdict.ifindex, HOP.ifindex);
+    assert_eq!(outcome.verdict.ifindex, HOP.device.get());
     assert_eq!(error.envelope.destination, before.envelope.source);
     assert_eq!(error.envelope.source, before.envelope.destination);
     assert_eq!((error.envelope.hop_limit, error.envelope.dst_mac), (63, HOP.dst_mac.0));

@@ -62,7 +62,7 @@ fn syn_leaves_both_directions_half_open() {
         let reply = world.tables.half_open.find(&original.to.reversed()).unwrap();
         assert_eq!((original.direction, reply.direction), (Direction::Original, Direction::Reply));
         assert_eq!(reply.to, world.original().reversed());
-        assert_eq!((original.packets, reply.packets), (1, 0));
+        assert_eq!((original.traffic.packets(), reply.traffic.packets()), (1, 0));
         assert_eq!(world.tables.half_open.len(), 2);
         assert!(world.tables.flows.is_empty());
         assert_eq!((world.open_flows(), world.connections()), (0, 0));
@@ -100,7 +100,7 @@ fn local_backend_is_left_to_tc_without_a_trace() {
         assert!(world.tables.half_open.is_empty());
         world.send(&world.syn()).expect(Reason::Opened);
         world.send_by_wire(&world.syn()).expect(Reason::HandedToTc);
-        assert_eq!(world.flow().packets, 1);
+        assert_eq!(world.flow().traffic.packets(), 1);
     });
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use gateway_common::{
-    abi::{Address, Direction, Egress, Family, Flow, Hop, Seen, Service, ServiceKey, Tuple},
+    abi::{Address, Direction, Egress, Family, Flow, Hop, Ifindex, Seen, Service, ServiceKey, Tuple},
     host::{HostFrame, HostTables, Local, Message, Packet, Routes, ServiceOptions, Snapshot, Stack, Wire, check},
     nat::{Action, Flags, Reason, State, Tables, Verdict, headers::Mac, state},
 };
@@ -13,7 +13,7 @@ pub const DEVICE: u32 = 7;
 pub const MTU: u16 = 1500;
 pub const HOP: Hop = Hop {
     generation: 1,
-    ifindex: DEVICE,
+    device: Ifindex::new(DEVICE),
     dst_mac: Mac([0x12, 0, 0, 0, 0, 1]),
     src_mac: Mac([0x12, 0, 0, 0, 0, 2]),
     egress: Egress::native(0),

@@ -8,6 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::PortRange;
+use crate::model::flow::FlowMap;
 
 /// Most flows or backends a table may be sized for.
 pub const MAX_CAPACITY: u32 = 1 << 26;
@@ -79,11 +80,12 @@ pub struct Flows {
     pub capacity: u32,
     /// Flows in mid-handshake, at most.
     pub half_open: u32,
+    pub table: FlowMap,
 }
 
 impl Default for Flows {
     fn default() -> Self {
-        Self { capacity: 1 << 20, half_open: 1 << 16 }
+        Self { capacity: 1 << 20, half_open: 1 << 16, table: FlowMap::default() }
     }
 }
 

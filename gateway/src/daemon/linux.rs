@@ -50,6 +50,7 @@ impl LinuxHost {
             flows: config.flows.capacity,
             half_open: config.flows.half_open,
             backends: config.backends.capacity,
+            flow_map: config.flows.table,
         };
         let datapath = Datapath::load(self.pins.clone(), capacity)?;
         let snat = Snat { addresses: site.snat.clone(), ports: site.snat_ports };

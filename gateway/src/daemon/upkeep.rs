@@ -39,10 +39,7 @@ async fn follow_network(datapath: &Datapath, attached: &[Attached], engine: &Eng
     let mut watch = Watch::start().await?;
     loop {
         watch.changed().await?;
-        engine.attend(|tables| {
-            tables.forget_hops();
-            Ok(())
-        })?;
+        engine.attend(Tables::forget_hops)?;
         let host = links::snapshot().await?;
         let links = datapath.map("LINKS")?;
         engine.attend(|tables| tables.set_links(links, &host, attached))?;

@@ -144,3 +144,18 @@ impl TryFrom<String> for FlowState {
         text.parse()
     }
 }
+
+/// What the flow table is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FlowMap {
+    /// An array of buckets: fast, all of its memory taken at once.
+    #[default]
+    Buckets,
+    /// The kernel's hash map: slower, its memory follows use.
+    Hash,
+}
+
+impl FlowMap {
+    pub const ALL: [Self; 2] = [Self::Buckets, Self::Hash];
+}

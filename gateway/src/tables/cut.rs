@@ -1,7 +1,7 @@
 //! Ends all flows of a backend at once, and tells both ends of each.
 //!
-//! Entries are marked by replacing them, so a packet that is being handled meanwhile may still go through; the next one
-//! is turned away. The resets follow when all entries are marked.
+//! A packet that is being handled while its flow is marked may still go through; the next one is turned away. The resets
+//! follow when all entries are marked, with the numbers that the flows have then.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,19 +9,23 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use aya::maps::{Map, MapData};
+use aya::maps::MapData;
 use gateway_common::{
     abi::{Answer, Direction, Flow, Seen, Tuple},
     nat::{State, cut, state},
 };
 
-use super::{clock, flows::FlowTable, mapped::MappedArray, syscall};
+use super::{
+    clock,
+    flow_table::{self, FLOWS, FlowTable, HALF_OPEN},
+    mapped::MappedArray,
+};
 use crate::host::resets::{self, Reset};
 
 /// Handles of the maps that hold flows.
 pub struct Cutter {
-    flows: FlowTable,
-    half_open: FlowTable,
+    flows: Box<dyn FlowTable>,
+    half_open: Box<dyn FlowTable>,
     open_flows: MappedArray<i64>,
 }
 
@@ -29,8 +33,8 @@ impl Cutter {
     /// `open` opens another handle of a map by its name.
     pub fn new(open: impl Fn(&str) -> Result<MapData>) -> Result<Self> {
         Ok(Self {
-            flows: FlowTable::new(Map::HashMap(open("FLOWS")?), open("FLOWS")?)?,
-            half_open: FlowTable::new(Map::LruHashMap(open("HALF_OPEN")?), open("HALF_OPEN")?)?,
+            flows: flow_table::open(FLOWS, &open)?,
+            half_open: flow_table::open(HALF_OPEN, &open)?,
             open_flows: MappedArray::new(&open("OPEN_FLOWS")?).context("map the counters of open flows")?,
         })
     }
@@ -39,13 +43,11 @@ impl Cutter {
     pub fn cut(&mut self, backends: &HashSet<u32>, answer: Answer) -> Result<u64> {
         // Half-open ones first: what is promoted meanwhile is then found among the established.
         let mut resets = self.end_half_open(backends)?;
-        let mut open = 0;
-        for tuple in self.originals(backends)? {
-            if let Some([original, reply]) = self.end_established(&tuple, answer)? {
-                open += 1;
-                resets.extend(cut::expected(&reply, &original).map(|seq| reset(&reply.to, seq)));
-                resets.extend(cut::expected(&original, &reply).map(|seq| reset(&original.to, seq)));
-            }
+        let open = self.end_established(backends, answer)?;
+        for tuple in &open {
+            let Some((original, reply)) = self.pair(tuple) else { continue };
+            resets.extend(cut::expected(&reply, &original).map(|seq| reset(&reply.to, seq)));
+            resets.extend(cut::expected(&original, &reply).map(|seq| reset(&original.to, seq)));
         }
         if answer == Answer::Reset {
             // With nothing under way both numbers are the same.
@@ -54,23 +56,21 @@ impl Cutter {
                 log::warn!("{error:#}; who has got none is reset on the next segment");
             }
         }
-        Ok(open)
+        Ok(open.len() as u64)
     }
 
-    fn end_half_open(&self, backends: &HashSet<u32>) -> Result<Vec<Reset>> {
+    fn end_half_open(&mut self, backends: &HashSet<u32>) -> Result<Vec<Reset>> {
         let mut entries: HashMap<Tuple, Flow> = HashMap::new();
-        self.half_open.visit(|tuple, entry| {
+        self.half_open.visit(&mut |entry| {
             if backends.contains(&entry.backend) {
-                entries.insert(*tuple, *entry);
+                entries.insert(entry.from, *entry);
             }
         })?;
         let mut resets = Vec::new();
         for (tuple, entry) in &entries {
             // By now the tuple may be another attempt's.
-            let unchanged = |present: Flow| (present.backend, present.created) == (entry.backend, entry.created);
-            if self.half_open.get(tuple).is_some_and(unchanged) {
-                syscall::take::<_, Flow>(self.half_open.raw(), tuple).context("remove a half-open flow")?;
-            }
+            let same = |present: &Flow| (present.backend, present.created) == (entry.backend, entry.created);
+            self.half_open.remove(tuple, &same)?;
             // An end that has seen the other's SYN believes that there is a connection, or soon will.
             let twin = entries.get(&entry.to.reversed());
             if twin.is_some_and(|twin| twin.seen.contains(Seen::SYN)) && entry.seen.contains(Seen::SYN) {
@@ -80,36 +80,37 @@ impl Cutter {
         Ok(resets)
     }
 
-    fn originals(&self, backends: &HashSet<u32>) -> Result<Vec<Tuple>> {
+    /// Marks the flows of `backends` as cut, in both directions, and returns the original tuples of those that were open.
+    fn end_established(&mut self, backends: &HashSet<u32>, answer: Answer) -> Result<Vec<Tuple>> {
         let mut originals = Vec::new();
-        self.flows.visit(|tuple, entry| {
+        self.flows.visit(&mut |entry| {
             if entry.direction == Direction::Original && backends.contains(&entry.backend) {
-                originals.push(*tuple);
+                originals.push(entry.from);
             }
         })?;
-        Ok(originals)
+        let mut open = Vec::new();
+        let mut ended = Vec::new();
+        for tuple in originals {
+            let Some((original, reply)) = self.pair(&tuple) else { continue };
+            let state = state(original.seen, reply.seen);
+            // What both ends have closed may still repeat its last segments.
+            if state == State::TimeWait {
+                continue;
+            }
+            ended.extend([reply.from, tuple]);
+            if !state.is_finished() {
+                self.open_flows.counter(original.backend).fetch_sub(1, Ordering::Relaxed);
+                open.push(tuple);
+            }
+        }
+        self.flows.cut(&ended, answer, clock::now()?)?;
+        Ok(open)
     }
 
-    /// Marks a flow as cut and returns both directions of it as they were, if it was open.
-    fn end_established(&mut self, tuple: &Tuple, answer: Answer) -> Result<Option<[Flow; 2]>> {
-        let Some(original) = self.flows.get(tuple) else { return Ok(None) };
-        let reply_tuple = original.to.reversed();
-        let Some(reply) = self.flows.get(&reply_tuple) else { return Ok(None) };
-        let state = state(original.seen, reply.seen);
-        // What both ends have closed may still repeat its last segments.
-        if state == State::TimeWait {
-            return Ok(None);
-        }
-        let now = clock::now()?;
-        for (tuple, mut entry) in [(&reply_tuple, reply), (tuple, original)] {
-            cut::mark(&mut entry, answer, now);
-            self.flows.replace(tuple, &entry)?;
-        }
-        if state.is_finished() {
-            return Ok(None);
-        }
-        self.open_flows.counter(original.backend).fetch_sub(1, Ordering::Relaxed);
-        Ok(Some([original, reply]))
+    /// Both directions of a flow, by its original tuple.
+    fn pair(&self, tuple: &Tuple) -> Option<(Flow, Flow)> {
+        let original = self.flows.get(tuple)?;
+        Some((original, self.flows.get(&original.to.reversed())?))
     }
 }
 

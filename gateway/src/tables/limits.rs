@@ -12,7 +12,12 @@ use gateway_common::{
     nat,
 };
 
-use super::{drift::Drift, flows::FlowTable, mapped::MappedArray, syscall::Batches};
+use super::{
+    drift::Drift,
+    flow_table::{self, FLOWS, FlowTable, HALF_OPEN},
+    mapped::MappedArray,
+    syscall::Batches,
+};
 use crate::model::Limits;
 
 /// Handles of the maps.
@@ -21,8 +26,8 @@ pub struct Accounts {
     totals: BpfHashMap<MapData, u32, Usage>,
     sources: BpfHashMap<MapData, Source, Usage>,
     raw_sources: MapData,
-    flows: FlowTable,
-    half_open: FlowTable,
+    flows: Box<dyn FlowTable>,
+    half_open: Box<dyn FlowTable>,
     backends: MappedArray<abi::Backend>,
     drift: Drift<Account>,
 }
@@ -54,8 +59,8 @@ impl Accounts {
             totals,
             sources: BpfHashMap::try_from(sources).context("open the sources' accounts")?,
             raw_sources: open("SOURCE_USAGE")?,
-            flows: FlowTable::new(Map::HashMap(open("FLOWS")?), open("FLOWS")?)?,
-            half_open: FlowTable::new(Map::LruHashMap(open("HALF_OPEN")?), open("HALF_OPEN")?)?,
+            flows: flow_table::open(FLOWS, &open)?,
+            half_open: flow_table::open(HALF_OPEN, &open)?,
             backends: MappedArray::new(&open("BACKENDS")?).context("map the backend array")?,
             drift: Drift::default(),
         })
@@ -154,16 +159,16 @@ impl Accounts {
         let mut open: HashMap<Source, i64> = HashMap::new();
         for table in [&self.half_open, &self.flows] {
             let mut closing: HashMap<Tuple, abi::Flow> = HashMap::new();
-            table.visit(|tuple, entry| {
+            table.visit(&mut |entry| {
                 let service = self.backends.get(entry.backend).service;
                 if !services.contains(&service) || entry.seen.contains(Seen::RESTING) {
                     return;
                 }
                 if entry.direction == Direction::Original {
-                    *open.entry(Source::new(service, &tuple.src)).or_default() += 1;
+                    *open.entry(Source::new(service, &entry.from.src)).or_default() += 1;
                 }
                 if entry.seen.intersects(Seen::FIN.with(Seen::RST).with(Seen::CUT)) {
-                    closing.insert(*tuple, *entry);
+                    closing.insert(entry.from, *entry);
                 }
             })?;
             for (tuple, entry) in &closing {

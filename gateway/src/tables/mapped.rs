@@ -51,7 +51,8 @@ impl<T: Pod> MappedArray<T> {
         unsafe { self.element(index).write_volatile(value) }
     }
 
-    fn element(&self, index: u32) -> *mut T {
+    /// Where the element is, for as long as this lives.
+    pub fn element(&self, index: u32) -> *mut T {
         assert!(index < self.len, "index {index} of an array of {}", self.len);
         // SAFETY: within the mapping by the test above.
         unsafe { self.base.as_ptr().cast::<u8>().add(Self::STRIDE * index as usize).cast() }

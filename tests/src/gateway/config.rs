@@ -1,6 +1,6 @@
 //! Configuration files for the gateway under test.
 
-use std::{fmt::Write, net::SocketAddr};
+use std::{env, fmt::Write, net::SocketAddr};
 
 use crate::{Family, Lab};
 
@@ -89,6 +89,9 @@ impl ServiceConfig {
     }
 }
 
+/// The variable that names the kind of flow table that gateways under test have, if not the default.
+const FLOW_TABLE: &str = "GATEWAY_FLOW_TABLE";
+
 const IN_MEMORY: &str = "a string takes all";
 
 /// A whole `gateway.toml` for a lab.
@@ -139,6 +142,9 @@ impl GatewayConfig {
         let mut toml = self.head.clone();
         let (flows, half_open) = self.capacity;
         writeln!(toml, "\n[flows]\ncapacity = {flows}\nhalf_open = {half_open}").expect(IN_MEMORY);
+        if let Ok(table) = env::var(FLOW_TABLE) {
+            writeln!(toml, "table = {table:?}").expect(IN_MEMORY);
+        }
         self.services.iter().for_each(|service| service.write(&mut toml));
         toml
     }
