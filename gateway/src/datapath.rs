@@ -6,6 +6,7 @@
 
 mod attach;
 mod pins;
+mod programs;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -17,21 +18,22 @@ use anyhow::{Context, Result, ensure};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapType},
-    programs::{SchedClassifier, Xdp},
 };
 use gateway_common::abi::{Settings, buckets_for};
 
 pub use attach::{Attached, Wanted};
 pub use pins::Pins;
 
-use crate::{host::links::Interface, model::flow::FlowMap};
+use self::programs::Programs;
+use crate::{
+    host::links::Interface,
+    model::flow::FlowMap,
+    tables::flow_table::{FLOWS, HALF_OPEN},
+};
 
 /// The compiled packet programs, with a flow table of either kind.
 static BUCKETS_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gateway-buckets"));
 static HASH_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gateway-hash"));
-
-const XDP_PROGRAM: &str = "gateway_xdp";
-const TC_PROGRAM: &str = "gateway_tc";
 
 /// The programs over a flow table of this kind.
 pub const fn object(flow_map: FlowMap) -> &'static [u8] {
@@ -66,8 +68,8 @@ impl Capacity {
         // A flow is two entries. Room beyond the capacity is for handshakes that complete at the limit.
         let flow_entries = self.flows.saturating_add(self.half_open).saturating_mul(2);
         [
-            ("FLOWS", flow_map_size(self.flow_map, flow_entries)),
-            ("HALF_OPEN", flow_map_size(self.flow_map, self.half_open.saturating_mul(2))),
+            (FLOWS, flow_map_size(self.flow_map, flow_entries)),
+            (HALF_OPEN, flow_map_size(self.flow_map, self.half_open.saturating_mul(2))),
             ("SLOTS", self.backends.saturating_mul(64).max(1 << 16)),
             ("BACKENDS", self.backends.saturating_add(1)),
             ("OPEN_FLOWS", self.backends.saturating_add(1)),
@@ -78,30 +80,22 @@ impl Capacity {
 
 /// The loaded programs.
 pub struct Datapath {
-    ebpf: Mutex<Ebpf>,
+    programs: Mutex<Programs>,
     pins: Pins,
 }
 
 impl Datapath {
-    /// Loads the programs, over the pinned maps if there are any.
+    /// Loads the programs, over the pinned maps if there are any, unless those that are pinned are the same.
     pub fn load(pins: Pins, mut capacity: Capacity) -> Result<Self> {
         pins.prepare()?;
-        if let Ok(pinned) = MapData::from_pin(pins.map("FLOWS")) {
+        if let Ok(pinned) = MapData::from_pin(pins.map(FLOWS)) {
             capacity.flow_map = kind_of(&pinned)?;
         }
-        let mut loader = EbpfLoader::new();
-        let paths = pins::MAPS.map(|name| (name, pins.map(name)));
-        for (name, path) in &paths {
-            loader.map_pin_path(name, path.as_path());
-        }
-        for (name, entries) in capacity.map_sizes() {
-            loader.map_max_entries(name, entries);
-        }
-        let mut ebpf = loader.load(object(capacity.flow_map)).context("load the packet programs into the kernel")?;
-        ebpf_program::<Xdp>(&mut ebpf, XDP_PROGRAM)?.load().context("load the XDP program")?;
-        ebpf_program::<SchedClassifier>(&mut ebpf, TC_PROGRAM)?.load().context("load the TC program")?;
-        let datapath = Self { ebpf: Mutex::new(ebpf), pins };
-        datapath.check_adopted()?;
+        let programs = match Programs::adopt(&pins, object(capacity.flow_map)) {
+            Some(programs) => programs,
+            None => load(&pins, capacity)?,
+        };
+        let datapath = Self { programs: Mutex::new(programs), pins };
         datapath.prepare_settings(capacity.flow_map)?;
         Ok(datapath)
     }
@@ -113,7 +107,7 @@ impl Datapath {
 
     /// Attaches to `interface` in the wanted mode, replacing an earlier gateway's programs in one step.
     pub fn attach(&self, interface: &Interface, wanted: Wanted) -> Result<Attached> {
-        attach::attach(&mut self.ebpf(), &self.pins, interface, wanted)
+        attach::attach(&mut self.programs(), &self.pins, interface, wanted)
     }
 
     /// Takes the programs off an interface, which may be gone.
@@ -139,33 +133,53 @@ impl Datapath {
         };
         let mut map: Array<_, Settings> =
             Array::try_from(Map::Array(self.map("SETTINGS")?)).context("open the settings")?;
-        let mut settings = map.get(&0, 0).context("read the settings")?;
+        let present = map.get(&0, 0).context("read the settings")?;
+        let mut settings = present;
         if settings.seed == 0 {
             let random = |number| RandomState::new().hash_one(number) as u32;
             settings.seed = random(0) | 1;
             settings.hash_keys = std::array::from_fn(random);
         }
-        (settings.buckets, settings.half_open_buckets) = (size("FLOWS")?, size("HALF_OPEN")?);
+        (settings.buckets, settings.half_open_buckets) = (size(FLOWS)?, size(HALF_OPEN)?);
+        if settings == present {
+            return Ok(());
+        }
         map.set(0, settings, 0).context("write the settings")
     }
 
-    fn ebpf(&self) -> MutexGuard<'_, Ebpf> {
-        self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn programs(&self) -> MutexGuard<'_, Programs> {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Adopted maps have the layouts of this build, whatever their folder's name says.
-    fn check_adopted(&self) -> Result<()> {
-        for (name, map) in self.ebpf().maps() {
-            let Some(data) = map_data(map) else { continue };
-            let Ok(pinned) = MapData::from_pin(self.pins.map(name)) else { continue };
-            let (ours, theirs) = (data.info()?, pinned.info()?);
-            ensure!(
-                (ours.key_size(), ours.value_size()) == (theirs.key_size(), theirs.value_size()),
-                "the pinned map {name} has another layout; remove it with `gateway detach`"
-            );
-        }
-        Ok(())
+fn load(pins: &Pins, capacity: Capacity) -> Result<Programs> {
+    let mut loader = EbpfLoader::new();
+    // The programs know nothing of the kernel's types, which are some megabytes.
+    loader.btf(None);
+    let paths = pins::MAPS.map(|name| (name, pins.map(name)));
+    for (name, path) in &paths {
+        loader.map_pin_path(name, path.as_path());
     }
+    for (name, entries) in capacity.map_sizes() {
+        loader.map_max_entries(name, entries);
+    }
+    let mut ebpf = loader.load(object(capacity.flow_map)).context("load the packet programs into the kernel")?;
+    check_adopted(&ebpf, pins)?;
+    Programs::load(&mut ebpf, pins, object(capacity.flow_map))
+}
+
+/// Adopted maps have the layouts of this build, whatever their folder's name says.
+fn check_adopted(ebpf: &Ebpf, pins: &Pins) -> Result<()> {
+    for (name, map) in ebpf.maps() {
+        let Some(data) = map_data(map) else { continue };
+        let Ok(pinned) = MapData::from_pin(pins.map(name)) else { continue };
+        let (ours, theirs) = (data.info()?, pinned.info()?);
+        ensure!(
+            (ours.key_size(), ours.value_size()) == (theirs.key_size(), theirs.value_size()),
+            "the pinned map {name} has another layout; remove it with `gateway detach`"
+        );
+    }
+    Ok(())
 }
 
 /// Takes the datapath off every interface and removes what is pinned. `false`: there was nothing.
@@ -178,14 +192,6 @@ pub fn detach(pins: &Pins) -> Result<bool> {
     }
     pins.remove()?;
     Ok(true)
-}
-
-fn ebpf_program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P>
-where
-    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = aya::programs::ProgramError>,
-{
-    let program = ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))?;
-    program.try_into().with_context(|| format!("{name} is a program of another type"))
 }
 
 fn kind_of(flows: &MapData) -> Result<FlowMap> {

@@ -8,9 +8,8 @@ use std::{io, path::Path};
 
 use anyhow::{Context, Result};
 use aya::{
-    Ebpf,
     programs::{
-        ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode,
+        ProgramError, SchedClassifier, TcAttachType, XdpMode,
         links::{FdLink, LinkError, LinkOrder, PinnedLink},
         tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
         xdp::XdpLink,
@@ -18,7 +17,10 @@ use aya::{
     sys::SyscallError,
 };
 
-use super::{Pins, TC_PROGRAM, XDP_PROGRAM, ebpf_program};
+use super::{
+    Pins,
+    programs::{Programs, TC},
+};
 use crate::{
     host::links::{Interface, Kind},
     model::status::AttachMode,
@@ -46,15 +48,16 @@ pub struct Attached {
     pub warning: Option<String>,
 }
 
-pub fn attach(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, wanted: Wanted) -> Result<Attached> {
+pub fn attach(programs: &mut Programs, pins: &Pins, interface: &Interface, wanted: Wanted) -> Result<Attached> {
     let (mode, warning) = match wanted {
         Wanted::Exactly(mode) => {
-            attach_xdp(ebpf, pins, interface, mode)?;
+            attach_xdp(programs, pins, interface, mode)?;
             (mode, None)
         }
-        Wanted::Auto => attach_best(ebpf, pins, interface)?,
+        Wanted::Auto => attach_best(programs, pins, interface)?,
     };
-    attach_tc(ebpf, pins, &interface.name).with_context(|| format!("attach the TC program to {}", interface.name))?;
+    attach_tc(programs, pins, &interface.name)
+        .with_context(|| format!("attach the TC program to {}", interface.name))?;
     Ok(Attached { name: interface.name.clone(), ifindex: interface.index, mode, warning })
 }
 
@@ -78,26 +81,26 @@ fn faces_containers(kind: &Kind) -> bool {
     !matches!(kind, Kind::Physical | Kind::Bond)
 }
 
-fn attach_best(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface) -> Result<(AttachMode, Option<String>)> {
+fn attach_best(programs: &mut Programs, pins: &Pins, interface: &Interface) -> Result<(AttachMode, Option<String>)> {
     let name = &interface.name;
     if faces_containers(&interface.kind) {
-        attach_xdp(ebpf, pins, interface, AttachMode::Tc)?;
+        attach_xdp(programs, pins, interface, AttachMode::Tc)?;
         return Ok((AttachMode::Tc, None));
     }
-    let Err(native) = attach_xdp(ebpf, pins, interface, AttachMode::XdpNative) else {
+    let Err(native) = attach_xdp(programs, pins, interface, AttachMode::XdpNative) else {
         return Ok((AttachMode::XdpNative, None));
     };
     log::info!("{name}: native XDP is not to be had ({native:#}), trying generic XDP");
-    let Err(generic) = attach_xdp(ebpf, pins, interface, AttachMode::XdpGeneric) else {
+    let Err(generic) = attach_xdp(programs, pins, interface, AttachMode::XdpGeneric) else {
         let warning = format!("{name} runs generic XDP, which is slower: its driver refuses native XDP");
         return Ok((AttachMode::XdpGeneric, Some(warning)));
     };
-    attach_xdp(ebpf, pins, interface, AttachMode::Tc)?;
+    attach_xdp(programs, pins, interface, AttachMode::Tc)?;
     Ok((AttachMode::Tc, Some(format!("{name} runs without XDP: {generic:#}"))))
 }
 
 /// Makes `mode` the XDP mode of `interface`; with `Tc` there is no XDP program on it.
-fn attach_xdp(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, mode: AttachMode) -> Result<()> {
+fn attach_xdp(programs: &mut Programs, pins: &Pins, interface: &Interface, mode: AttachMode) -> Result<()> {
     let name = &interface.name;
     // The kernel allows one mode at a time.
     for other in [AttachMode::XdpNative, AttachMode::XdpGeneric].into_iter().filter(|other| *other != mode) {
@@ -108,7 +111,7 @@ fn attach_xdp(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, mode: AttachM
         AttachMode::XdpGeneric => XdpMode::Skb,
         AttachMode::Tc => return Ok(()),
     };
-    let program = ebpf_program::<Xdp>(ebpf, XDP_PROGRAM)?;
+    let program = &mut programs.xdp;
     let path = pins.link(mode, name);
     if let Some(link) = pinned(&path)? {
         let link = XdpLink::try_from(link).context("the pinned XDP link is of another kind")?;
@@ -124,8 +127,8 @@ fn attach_xdp(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, mode: AttachM
     Ok(())
 }
 
-fn attach_tc(ebpf: &mut Ebpf, pins: &Pins, name: &str) -> Result<()> {
-    let program = ebpf_program::<SchedClassifier>(ebpf, TC_PROGRAM)?;
+fn attach_tc(programs: &mut Programs, pins: &Pins, name: &str) -> Result<()> {
+    let program = &mut programs.tc;
     let path = pins.link(AttachMode::Tc, name);
     if let Some(link) = pinned(&path)? {
         let link = SchedClassifierLink::try_from(link).context("the pinned TC link is of another kind")?;
@@ -170,7 +173,7 @@ fn attach_filter(program: &mut SchedClassifier, name: &str) -> Result<()> {
 }
 
 fn detach_filter(name: &str) -> Result<(), TcError> {
-    tc::qdisc_detach_program(name, TcAttachType::Ingress, TC_PROGRAM)
+    tc::qdisc_detach_program(name, TcAttachType::Ingress, TC)
 }
 
 fn filter(name: &str) -> io::Result<SchedClassifierLink> {

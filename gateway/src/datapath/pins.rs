@@ -1,8 +1,8 @@
 //! Where the datapath is pinned, and what is there.
 //!
-//! `ROOT/v2/maps/NAME`, and `ROOT/v2/MODE/INTERFACE` for the link in each mode, with the version of the map layouts:
-//! one of another version lies beside it, is recognised, and is not touched. A TC filter, which is no link, is noted
-//! as the empty folder `ROOT/v2/clsact/INTERFACE`.
+//! `ROOT/v3/maps/NAME`, and `ROOT/v3/MODE/INTERFACE` for the link in each mode, with the version of the map layouts:
+//! one of another version lies beside it, is recognised, and is not touched. The programs are in `ROOT/v3/programs`. A TC
+//! filter, which is no link, is noted as the empty folder `ROOT/v3/clsact/INTERFACE`.
 
 use std::{
     collections::BTreeSet,
@@ -80,6 +80,11 @@ impl Pins {
 
     pub fn map(&self, name: &str) -> PathBuf {
         self.version().join("maps").join(name)
+    }
+
+    /// The folder of the programs, each build's in a folder of its own.
+    pub fn programs(&self) -> PathBuf {
+        self.version().join("programs")
     }
 
     /// The link of `interface` in `mode`.
