@@ -50,7 +50,7 @@ pub trait Buckets: Sized {
     const FORGETS: bool;
 
     /// How many there are.
-    fn len(&self) -> u32;
+    fn count(&self) -> u32;
     /// The secret keys of the hash.
     fn hash_keys(&self) -> &[u32; 10];
     /// The bucket at `index`.
@@ -106,7 +106,7 @@ impl Place {
     fn of<B: Buckets>(buckets: &B, tuple: &Tuple) -> Self {
         let hash = hash(tuple, buckets.hash_keys());
         // A multiplication maps 32 bits evenly to 0..buckets (Lemire, "Fast random integer generation in an interval").
-        let home = ((hash >> 32) * u64::from(buckets.len())) >> 32;
+        let home = ((hash >> 32) * u64::from(buckets.count())) >> 32;
         Self { home: home as u32, slot: hash as u32 % SLOTS, tag: Tag::claimed(hash as u32 >> 2) }
     }
 }
@@ -317,7 +317,7 @@ const fn reach<B: Buckets>() -> u32 {
 
 #[inline(always)]
 fn next<B: Buckets>(buckets: &B, index: u32) -> u32 {
-    if index + 1 < buckets.len() { index + 1 } else { 0 }
+    if index + 1 < buckets.count() { index + 1 } else { 0 }
 }
 
 /// NH (RFC 4418 section 5.2.2) of the tuple's nine words, and a finish that spreads it over all bits: without the keys

@@ -167,8 +167,7 @@ fn release_finished<T: Tables>(tables: &T, tuple: &Tuple) -> bool {
     true
 }
 
-/// The source addresses and ports to try, from a random start in steps of a random length: ports that are taken tend to be
-/// neighbours of others that are.
+/// The source addresses and ports to try, from a random start.
 #[repr(align(8))]
 struct Ports {
     /// Index of the family's first address in the snat array.
@@ -177,7 +176,6 @@ struct Ports {
     addresses: u32,
     ports: u32,
     next: u32,
-    step: u32,
 }
 
 impl Ports {
@@ -186,7 +184,7 @@ impl Ports {
         let settings = tables.settings();
         let (base, addresses) =
             if tuple.dst.is_v4_mapped() { (0, settings.snat_v4) } else { (MAX_SNAT, settings.snat_v6) };
-        Self { base, addresses, ports: settings.ports.into(), next: tables.random(), step: tables.random() | 1 }
+        Self { base, addresses, ports: settings.ports.into(), next: tables.random() }
     }
 
     /// Makes the next address and port the destination of replies: neighbouring numbers take turns over the addresses,
@@ -194,7 +192,7 @@ impl Ports {
     #[inline(always)]
     fn try_next<T: Tables>(&mut self, tables: &T, reply: &mut Tuple) -> Result<(), Reason> {
         let number = self.next;
-        self.next = number.wrapping_add(self.step);
+        self.next = number.wrapping_add(1);
         let port = number.checked_div(self.addresses).and_then(|turn| turn.checked_rem(self.ports));
         let address = number.checked_rem(self.addresses).and_then(|turn| tables.snat(self.base + turn));
         let (Some(offset), Some(address)) = (port, address) else { return Err(Reason::PortsExhausted) };

@@ -50,7 +50,7 @@ impl<const FORGETS: bool> Buckets for Table<FORGETS> {
     type Bucket = Plain;
     const FORGETS: bool = FORGETS;
 
-    fn len(&self) -> u32 {
+    fn count(&self) -> u32 {
         BUCKETS
     }
 

@@ -64,7 +64,7 @@ macro_rules! bucket_table {
             const FORGETS: bool = $forgets;
 
             #[inline(always)]
-            fn len(&self) -> u32 {
+            fn count(&self) -> u32 {
                 self.settings.$len
             }
 

@@ -141,7 +141,7 @@ impl<const FORGETS: bool> Buckets for BucketTable<FORGETS> {
     type Bucket = MappedBucket;
     const FORGETS: bool = FORGETS;
 
-    fn len(&self) -> u32 {
+    fn count(&self) -> u32 {
         self.buckets.len()
     }
 
