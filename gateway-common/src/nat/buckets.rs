@@ -175,13 +175,7 @@ pub fn recycle<B: Buckets>(buckets: &B, retired: Position, tuple: &Tuple) {
 /// The slot with this live tag, the preferred one or any other; 0 if there is none.
 #[inline(always)]
 fn seek<B: Bucket>(bucket: B, preferred: u32, tag: Tag) -> u32 {
-    if bucket.word(preferred) == tag.0 {
-        preferred
-    } else if bucket.word(preferred ^ 1) == tag.0 {
-        preferred ^ 1
-    } else {
-        first(slots(bucket, |word| word ^ tag.0))
-    }
+    if bucket.word(preferred) == tag.0 { preferred } else { first(slots(bucket, |word| word ^ tag.0)) }
 }
 
 /// Claims a free slot for an entry of `tuple`. None: there is none within reach, all of which it is counted to have gone
@@ -193,13 +187,9 @@ pub fn claim<B: Buckets>(buckets: &B, tuple: &Tuple) -> Option<Position> {
     for _ in 0..reach::<B>() {
         let bucket = buckets.bucket(index)?;
         let free = slots(bucket, |word| word);
-        let slot = if free >> place.slot & 1 != 0 {
-            place.slot
-        } else if free >> (place.slot ^ 1) & 1 != 0 {
-            place.slot ^ 1
-        } else {
-            first(free)
-        };
+        // The one that it would rather have, or its neighbour, whose lines a processor fetches along.
+        let near = place.slot ^ (!free >> place.slot & 1);
+        let slot = if free >> near & 1 != 0 { near } else { first(free) };
         if slot != 0 && taken(bucket, place.tag) == 0 && bucket.exchange(slot, Tag::FREE, place.tag) {
             return Some(Position::new(index, slot));
         }
