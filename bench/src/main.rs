@@ -6,8 +6,6 @@
 //! | `live` | real traffic through namespaces, the gateway and its peers in turns |
 //! | `scale` | cost against flows, services, backends, fill; the daemon's own work |
 
-#![allow(dead_code, reason = "files that the packet programs share have parts for either side")]
-
 mod capacity;
 mod figure;
 mod goals;

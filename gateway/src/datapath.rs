@@ -163,7 +163,10 @@ fn load(pins: &Pins, capacity: Capacity) -> Result<Programs> {
     for (name, entries) in capacity.map_sizes() {
         loader.map_max_entries(name, entries);
     }
-    let mut ebpf = loader.load(object(capacity.flow_map)).context("load the packet programs into the kernel")?;
+    let mut ebpf = loader.load(object(capacity.flow_map)).with_context(|| {
+        let flows = capacity.flows;
+        format!("load the packet programs into the kernel, with tables for [flows] capacity {flows}")
+    })?;
     check_adopted(&ebpf, pins)?;
     Programs::load(&mut ebpf, pins, object(capacity.flow_map))
 }

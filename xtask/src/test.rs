@@ -22,18 +22,25 @@ use crate::{
 
 /// The variable that names the gateway under test.
 const GATEWAY_BIN: &str = "GATEWAY_BIN";
+/// The variable that names the kind of flow table of the gateways under test.
+const FLOW_TABLE: &str = "GATEWAY_FLOW_TABLE";
 /// The package whose tests need root.
 const ROOT_PACKAGE: &str = "gateway-tests";
 
 /// Run lint and every test: unit, property, fixtures, namespaces.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test hairpin --no-lint")]
+#[command(
+    after_help = "Examples:\n  cargo xtask test\n  cargo xtask test hairpin --no-lint\n  cargo xtask test --flow-table hash"
+)]
 pub struct Test {
     /// Run only the tests whose name contains this.
     filter: Option<String>,
     /// Leave out format, clippy and documentation.
     #[arg(long)]
     no_lint: bool,
+    /// What holds the flows of the gateways under test: the default, or the kernel's hash maps.
+    #[arg(long, value_name = "KIND", value_parser = ["buckets", "hash"], default_value = "buckets")]
+    flow_table: String,
 }
 
 impl Test {
@@ -62,7 +69,7 @@ impl Test {
         announce("Testing", "with cargo nextest");
         let mut nextest = cargo(&["nextest", "run"]);
         nextest.args(runner()?).args(USERSPACE).args(&self.filter);
-        command::run(nextest.env(GATEWAY_BIN, gateway))
+        command::run(nextest.env(GATEWAY_BIN, gateway).env(FLOW_TABLE, &self.flow_table))
     }
 
     fn with_cargo_test(&self, gateway: &Path) -> Result<()> {
@@ -70,7 +77,7 @@ impl Test {
         command::run(cargo(&["test"]).args(USERSPACE).args(["--exclude", ROOT_PACKAGE]).args(&self.filter))?;
         let mut test = cargo(&["test", "--package", ROOT_PACKAGE]);
         test.args(runner()?).args(&self.filter).args(["--", "--test-threads=2"]);
-        command::run(test.env(GATEWAY_BIN, gateway))
+        command::run(test.env(GATEWAY_BIN, gateway).env(FLOW_TABLE, &self.flow_table))
     }
 }
 
@@ -98,7 +105,9 @@ impl TestProgram {
         let package = env::var("CARGO_PKG_NAME").context("read CARGO_PKG_NAME: only cargo starts test programs")?;
         let mut command = if package == ROOT_PACKAGE {
             let gateway = env::var_os(GATEWAY_BIN).with_context(|| format!("read {GATEWAY_BIN}"))?;
-            privilege::as_root(program, &[(GATEWAY_BIN, &gateway)], "run the namespace tests")?
+            let flow_table = env::var_os(FLOW_TABLE).with_context(|| format!("read {FLOW_TABLE}"))?;
+            let variables = [(GATEWAY_BIN, &*gateway), (FLOW_TABLE, &*flow_table)];
+            privilege::as_root(program, &variables, "run the namespace tests")?
         } else {
             Command::new(program)
         };

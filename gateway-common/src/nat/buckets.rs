@@ -158,7 +158,8 @@ pub fn retire<B: Buckets>(buckets: &B, tuple: &Tuple) {
     let Some(found) = find(buckets, tuple) else { return };
     if let Some(bucket) = buckets.bucket(found.index()) {
         let gone = if B::FORGETS { Tag::FREE } else { Tag::RETIRED };
-        bucket.exchange(found.slot(), Tag(bucket.word(found.slot())), gone);
+        // By the tuple's own tag, for a table that forgets may have given the slot to another one since.
+        bucket.exchange(found.slot(), Place::of(buckets, tuple).tag.live(), gone);
     }
 }
 

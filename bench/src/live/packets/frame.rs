@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use gateway_tests::packets::{Segment, segment::Mac};
 
 #[path = "../../../../bench-ebpf/src/frames.rs"]
+#[expect(dead_code, reason = "parts of it are for the packet programs")]
 mod shared;
 
 use shared::SERVER_SEQUENCE;
