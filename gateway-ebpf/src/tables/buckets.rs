@@ -206,6 +206,9 @@ impl Bucket for MapBucket {
     #[inline(always)]
     fn exchange(self, slot: u32, old: Tag, new: Tag) -> bool {
         const ORDER: AtomicOrdering = AtomicOrdering::SeqCst;
+        // SAFETY: a live local. The compiler often knows the slot's bounds and would leave them out, and the verifier of
+        // Linux 6.1 does not; what is read back it does not know either.
+        let slot = unsafe { (&raw const slot).read_volatile() };
         // SAFETY: aligned map memory.
         unsafe { atomic_cxchg::<u32, ORDER, ORDER>(self.word_at(slot), old.0, new.0) }.1
     }
