@@ -10,6 +10,7 @@ mod programs;
 
 use std::{
     hash::{BuildHasher, RandomState},
+    os::fd::AsFd,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -195,6 +196,14 @@ pub fn detach(pins: &Pins) -> Result<bool> {
     }
     pins.remove()?;
     Ok(true)
+}
+
+/// Another handle of a map of programs that were loaded without pins.
+pub fn map_handle(ebpf: &Ebpf, name: &str) -> Result<MapData> {
+    let map = ebpf.map(name).with_context(|| format!("the object has no {name}"))?;
+    let data = map_data(map).with_context(|| format!("{name} is a map of another kind"))?;
+    let fd = data.fd().as_fd().try_clone_to_owned().with_context(|| format!("duplicate the handle of {name}"))?;
+    MapData::from_fd(fd).with_context(|| format!("open {name}"))
 }
 
 fn kind_of(flows: &MapData) -> Result<FlowMap> {

@@ -1,13 +1,11 @@
 //! Established flows in the gateway's table: the one place of the benchmarks that knows how it is laid out.
 
-use std::os::fd::AsFd;
-
 use anyhow::{Context, Result};
 use aya::{
     Ebpf,
-    maps::{Array, Map, MapData},
+    maps::{Array, MapData},
 };
-use gateway::tables::flow_table;
+use gateway::{datapath, tables::flow_table};
 use gateway_common::{
     abi::{Direction, Flow, Hop, Ifindex, Seen, TICK_SHIFT, Tuple, Volume},
     nat::headers::Mac,
@@ -29,7 +27,7 @@ pub const MAPS: [&str; 1] = [NAME];
 /// Adds the flows with these numbers, which have been seen just now, and counts `open` flows.
 pub fn add(gateway: &mut Ebpf, world: &World, numbers: impl Iterator<Item = u32>, open: u32) -> Result<()> {
     let now = now()?;
-    write(&|name| handle(gateway, name), world, numbers, |_| now)?;
+    write(&|name| datapath::map_handle(gateway, name), world, numbers, |_| now)?;
     let mut counters =
         Array::<_, i64>::try_from(gateway.map_mut("OPEN_FLOWS").context("the object has no OPEN_FLOWS")?)?;
     counters.set(0, i64::from(open), 0).context("write the number of flows")
@@ -50,16 +48,6 @@ pub fn write(
     }
     table.recycle()?;
     entries.iter().try_for_each(|entry| table.insert(entry))
-}
-
-/// Another handle of a map.
-fn handle(gateway: &Ebpf, name: &str) -> Result<MapData> {
-    let map = gateway.map(name).with_context(|| format!("the object has no {name}"))?;
-    let (Map::Array(data) | Map::HashMap(data) | Map::LruHashMap(data)) = map else {
-        anyhow::bail!("{name} is a map of another kind");
-    };
-    let fd = data.fd().as_fd().try_clone_to_owned().with_context(|| format!("duplicate the handle of {name}"))?;
-    MapData::from_fd(fd).with_context(|| format!("open {name}"))
 }
 
 /// Both directions of a flow.

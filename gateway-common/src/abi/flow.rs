@@ -101,6 +101,21 @@ pub struct Scratch {
 }
 
 impl Flow {
+    /// Of nobody, with nothing seen.
+    pub const EMPTY: Self = Self {
+        from: Tuple::EMPTY,
+        to: Tuple::EMPTY,
+        traffic: Volume::EMPTY,
+        backend: 0,
+        created: 0,
+        last_seen: 0,
+        next_seq: 0,
+        acked: 0,
+        hop: Hop::NONE,
+        direction: Direction::Original,
+        seen: Seen::NOTHING,
+    };
+
     /// The direction as the index of an array of two.
     #[inline(always)]
     pub fn direction_index(&self) -> usize {

@@ -9,8 +9,8 @@ use std::{
 use super::{HostFlows, HostFrame, Local, WhenFull};
 use crate::{
     abi::{
-        Address, Algorithm, Answer, Backend, BackendCounters, Direction, Family, Flow, Hop, Limits, MAX_SNAT,
-        MAX_TRIED, Scratch, Seen, Service, ServiceKey, Settings, Slot, Source, Syn, Tuple, Usage, Volume,
+        Address, Algorithm, Answer, Backend, BackendCounters, Direction, Family, Flow, Limits, MAX_SNAT, MAX_TRIED,
+        Scratch, Seen, Service, ServiceKey, Settings, Slot, Source, Syn, Usage,
     },
     nat::{FlowTable, Network, State, Tables, Verdict, cut, process, state},
 };
@@ -81,8 +81,8 @@ impl HostTables {
             totals: HashMap::new(),
             sources: RefCell::default(),
             scratch: UnsafeCell::new(Scratch {
-                original: NO_FLOW,
-                reply: NO_FLOW,
+                original: Flow::EMPTY,
+                reply: Flow::EMPTY,
                 backend: 0,
                 failed_over: 0,
                 tried: [0; MAX_TRIED],
@@ -268,21 +268,6 @@ impl HostTables {
         self.backends.len() as u32 - 1
     }
 }
-
-/// What the scratch room holds at first.
-const NO_FLOW: Flow = Flow {
-    from: Tuple::EMPTY,
-    to: Tuple::EMPTY,
-    traffic: Volume::EMPTY,
-    backend: 0,
-    created: 0,
-    last_seen: 0,
-    next_seq: 0,
-    acked: 0,
-    hop: Hop::NONE,
-    direction: Direction::Original,
-    seen: Seen::NOTHING,
-};
 
 /// Index 0 of the backends.
 const FREE: Backend =

@@ -146,11 +146,24 @@ fn tuple() -> Tuple {
     entry(ONE, 0).from
 }
 
+/// The numbers of other entries whose home bucket is the tuple's.
+fn neighbours(table: &Table) -> impl Iterator<Item = u16> {
+    (1..).filter(|number| home(table, &entry(*number, 0).from) == home(table, &tuple()))
+}
+
 /// Fills the home bucket of the tuple with others, which leaves room in the next one alone.
 fn fill_home(table: &Table) {
-    let others: Vec<u16> =
-        (1..).filter(|number| home(table, &entry(*number, 0).from) == home(table, &tuple())).take(ACTIVE).collect();
-    others.iter().for_each(|number| buckets::insert(table, &entry(*number, 0)).unwrap());
+    neighbours(table).take(ACTIVE).for_each(|number| buckets::insert(table, &entry(number, 0)).unwrap());
+}
+
+/// Removes one of those that fill the home bucket, makes its slot free again, and returns its number.
+fn free_a_slot_at_home(table: &Table) -> u16 {
+    let number = neighbours(table).next().unwrap();
+    let gone = entry(number, 0).from;
+    let found = buckets::find(table, &gone).unwrap();
+    buckets::retire(table, &gone);
+    buckets::recycle(table, found, &gone);
+    number
 }
 
 /// The home bucket of a tuple: where it lies in an empty table.
@@ -211,12 +224,7 @@ fn an_entry_in_the_next_bucket_is_found_while_its_home_changes() {
         },
         [
             |table| {
-                // One of those that fill the home bucket goes, its slot is free again, and another takes it.
-                let number =
-                    (1..).find(|number| home(table, &entry(*number, 0).from) == home(table, &tuple())).unwrap();
-                let found = buckets::find(table, &entry(number, 0).from).unwrap();
-                buckets::retire(table, &entry(number, 0).from);
-                buckets::recycle(table, found, &entry(number, 0).from);
+                let number = free_a_slot_at_home(table);
                 buckets::insert(table, &entry(number, 1)).unwrap();
             },
             |table| assert_eq!(table.mark_of(&tuple()), Some(7)),
@@ -234,11 +242,7 @@ fn a_taken_tuple_is_refused_while_a_slot_before_it_becomes_free() {
         },
         [
             |table| {
-                let number =
-                    (1..).find(|number| home(table, &entry(*number, 0).from) == home(table, &tuple())).unwrap();
-                let found = buckets::find(table, &entry(number, 0).from).unwrap();
-                buckets::retire(table, &entry(number, 0).from);
-                buckets::recycle(table, found, &entry(number, 0).from);
+                free_a_slot_at_home(table);
             },
             |table| assert!(buckets::insert(table, &entry(ONE, 8)).is_err()),
         ],

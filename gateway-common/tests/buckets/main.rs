@@ -3,7 +3,7 @@
 mod interleavings;
 mod reference;
 
-use gateway_common::abi::{Direction, Flow, Hop, Seen, Tuple, Volume};
+use gateway_common::abi::{Flow, Tuple};
 
 const HASH_KEYS: [u32; 10] = [0x1357_9bdf, 2, 3, 5, 7, 11, 13, 17, 19, 23];
 
@@ -11,17 +11,5 @@ const HASH_KEYS: [u32; 10] = [0x1357_9bdf, 2, 3, 5, 7, 11, 13, 17, 19, 23];
 fn entry(number: u16, mark: u32) -> Flow {
     let client = format!("198.51.100.1:{number}").parse().unwrap();
     let service = "203.0.113.10:80".parse().unwrap();
-    Flow {
-        from: Tuple::from_sockets(client, service),
-        to: Tuple::EMPTY,
-        traffic: Volume::EMPTY,
-        backend: mark,
-        created: 0,
-        last_seen: 0,
-        next_seq: 0,
-        acked: 0,
-        hop: Hop::NONE,
-        direction: Direction::Original,
-        seen: Seen::NOTHING,
-    }
+    Flow { from: Tuple::from_sockets(client, service), backend: mark, ..Flow::EMPTY }
 }
