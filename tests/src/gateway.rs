@@ -37,10 +37,13 @@ impl<'lab> Gateway<'lab> {
     /// Starts `gateway run` with a configuration text and more arguments.
     #[track_caller]
     pub fn start_with(lab: &'lab Lab, config: &str, arguments: &[&str]) -> Self {
-        write_config(lab, config);
-        let mut run = command(lab);
-        run.args(["run", "--config"]).arg(config_path(lab)).args(arguments);
-        let mut process = Process::start(&mut run);
+        Self::start_program(lab, &program(), config, arguments)
+    }
+
+    /// The same with another program than the one under test.
+    #[track_caller]
+    pub fn start_program(lab: &'lab Lab, program: &Path, config: &str, arguments: &[&str]) -> Self {
+        let mut process = Process::start(run(lab, program, config).args(arguments));
         process.wait_for_line("ready", START_TIMEOUT);
         Self { lab, process, leaves_datapath: false }
     }
@@ -124,9 +127,22 @@ pub fn cli(lab: &Lab, arguments: &[&str]) -> Output {
     Process::start(command(lab).args(arguments)).wait(Duration::from_secs(30))
 }
 
+/// `gateway run` of a program with a configuration text, for who does not wait until it is ready.
+#[track_caller]
+pub fn run(lab: &Lab, program: &Path, config: &str) -> Command {
+    write_config(lab, config);
+    let mut run = command_of(lab, program);
+    run.args(["run", "--config"]).arg(config_path(lab));
+    run
+}
+
 /// The gateway's program in the front server's namespace, told to use the lab's socket and pins.
 pub fn command(lab: &Lab) -> Command {
-    let mut command = lab.front.command(program());
+    command_of(lab, &program())
+}
+
+fn command_of(lab: &Lab, program: &Path) -> Command {
+    let mut command = lab.front.command(program);
     command
         .env("GATEWAY_SOCKET", lab.directory().join("gateway.sock"))
         .env("GATEWAY_BPFFS", lab.id().pin_directory())

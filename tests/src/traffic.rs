@@ -13,15 +13,19 @@ pub mod heartbeat;
 pub mod http;
 pub mod instance;
 pub mod payload;
+pub mod prober;
 pub mod server;
 pub mod sessions;
+pub mod transfers;
 
 pub use churn::{Churn, FirstToClose, Tally};
 pub use client::Failure;
 pub use heartbeat::Heartbeat;
 pub use instance::Instance;
+pub use prober::{Prober, Probes};
 pub use server::{Behaviour, Server};
 pub use sessions::{SessionTally, Sessions};
+pub use transfers::{TransferTally, Transfers};
 
 /// How long a read, write or connect may take before it counts as failed.
 pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -1,0 +1,100 @@
+//! What the kernel holds of a lab's gateway, by the identifiers that the kernel gives.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    maps::MapInfo,
+    programs::{
+        ProgramInfo,
+        links::{FdLink, PinnedLink},
+    },
+};
+use gateway_tests::{Lab, gateway};
+
+/// The header of an object for eBPF: 64 bits, little-endian, and what follows up to the number of its machine.
+const MAGIC: &[u8] = b"\x7fELF\x02\x01\x01";
+const PADDING: usize = 9;
+const MACHINE: usize = 18;
+const BPF: [u8; 2] = 247u16.to_le_bytes();
+
+/// Identifiers of everything that is pinned, by path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pinned {
+    pub programs: BTreeMap<PathBuf, u32>,
+    pub maps: BTreeMap<PathBuf, u32>,
+    /// Each with the program that it runs.
+    pub links: BTreeMap<PathBuf, (u32, u32)>,
+}
+
+impl Pinned {
+    /// Of the datapath of a lab.
+    #[track_caller]
+    pub fn of(lab: &Lab) -> Self {
+        let mut pinned = Self::default();
+        for path in pins(lab) {
+            let folder = |name: &str| path.iter().any(|part| part == name);
+            if folder("programs") {
+                let program = ProgramInfo::from_pin(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                pinned.programs.insert(path, program.id());
+            } else if folder("maps") {
+                let map = MapInfo::from_pin(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                pinned.maps.insert(path, map.id());
+            } else {
+                let link = PinnedLink::from_pin(&path).map(FdLink::from).and_then(|link| link.info());
+                let link = link.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                pinned.links.insert(path, (link.id(), link.program_id()));
+            }
+        }
+        pinned
+    }
+
+    /// The identifiers of the links alone.
+    pub fn link_ids(&self) -> Vec<u32> {
+        self.links.values().map(|(link, _)| *link).collect()
+    }
+
+    /// The programs that the links run.
+    pub fn attached(&self) -> Vec<u32> {
+        self.links.values().map(|(_, program)| *program).collect()
+    }
+}
+
+/// Every pin of a lab.
+pub fn pins(lab: &Lab) -> Vec<PathBuf> {
+    fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() { collect(&path, into) } else { into.push(path) }
+        }
+    }
+    let mut pins = Vec::new();
+    collect(&lab.id().pin_directory(), &mut pins);
+    pins.sort();
+    pins
+}
+
+/// The gateway under test as another build of it: the packet programs do the same, but come from another object. What
+/// differs is the padding of the object's header, which nobody reads.
+#[track_caller]
+pub fn another_build(lab: &Lab) -> PathBuf {
+    let mut program = fs::read(gateway::program()).expect("the gateway is readable");
+    let is_object = |at: &usize| {
+        let header = &program[*at..];
+        header.starts_with(MAGIC) && header.get(MACHINE..).is_some_and(|machine| machine.starts_with(&BPF))
+    };
+    // They are aligned, or nobody could read them.
+    let objects: Vec<usize> = (0..program.len()).step_by(8).filter(is_object).collect();
+    assert!(!objects.is_empty(), "the gateway has no packet programs in it");
+    for at in objects {
+        program[at + PADDING] ^= 1;
+    }
+    let path = lab.directory().join("gateway-of-another-build");
+    fs::write(&path, program).expect("the lab's folder is writable");
+    fs::set_permissions(&path, fs::metadata(gateway::program()).expect("it was read").permissions())
+        .expect("an own file can be made a program");
+    path
+}
