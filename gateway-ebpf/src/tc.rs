@@ -7,10 +7,11 @@ use core::ptr;
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::{BPF_F_PSEUDO_HDR, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_adj_room_mode},
+    bindings::{BPF_F_PSEUDO_HDR, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_adj_room_mode, bpf_hdr_start_off},
     helpers::{
         bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room,
-        bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop, bpf_skb_vlan_push,
+        bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_load_bytes_relative, bpf_skb_pull_data, bpf_skb_store_bytes,
+        bpf_skb_vlan_pop, bpf_skb_vlan_push,
     },
     macros::classifier,
     programs::TcContext,
@@ -33,6 +34,10 @@ use crate::{
 /// All headers that the core reads lie within this many bytes.
 const HEADERS: u32 = 192;
 const ETH_P_8021Q: u16 = 0x8100;
+const ETH_P_IP: u16 = 0x0800;
+const ETH_P_IPV6: u16 = 0x86dd;
+/// The first byte of an IPv4 header without options.
+const IPV4_START: u8 = 0x45;
 
 #[classifier]
 pub fn gateway_tc(ctx: TcContext) -> i32 {
@@ -62,6 +67,7 @@ fn run(frame: &mut TcFrame<'_>) -> Verdict {
     if linear < wanted as usize && unsafe { bpf_skb_pull_data(frame.ctx.skb.skb, wanted) } != 0 {
         return Reason::Malformed.into();
     }
+    frame.uncover_link_layer();
     match KernelTables::new() {
         Some((tables, headers)) => {
             frame.generation = tables.settings().generation;
@@ -94,6 +100,36 @@ impl TcFrame<'_> {
     fn data_end(&self) -> usize {
         // SAFETY: this program's context.
         unsafe { (&raw const (*self.ctx.skb.skb).data_end).read_volatile() as usize }
+    }
+
+    /// Makes the packet begin with its Ethernet header where the kernel shows it from the IP header on: since Linux 6.9
+    /// generic XDP copies packets without the length of their link-layer header, and TC sees the copies.
+    #[inline(always)]
+    fn uncover_link_layer(&mut self) {
+        let skb = self.ctx.skb.skb;
+        // SAFETY: `skb` is this program's context.
+        let protocol = unsafe { (*skb).protocol } as u16;
+        if protocol != ETH_P_IP.to_be() && protocol != ETH_P_IPV6.to_be() {
+            return;
+        }
+        let Ok(first) = self.header::<Ethernet>(0) else { return };
+        // A source in 8.0.0.0/16 looks like the type of IPv4. A unicast frame does not begin with such a byte.
+        if u16::from_ne_bytes(first.ether_type.0) == protocol && first.dst.0[0] != IPV4_START {
+            return;
+        }
+        let mut header = [0u8; Ethernet::LEN];
+        let len = Ethernet::LEN as u32;
+        // SAFETY: `skb` is this program's context, `header` is `len` bytes long, and no reference into the packet is
+        // alive.
+        unsafe {
+            let start = bpf_hdr_start_off::BPF_HDR_START_MAC;
+            // Where there is no such header, the packet goes on as it is, and so to the kernel.
+            if bpf_skb_load_bytes_relative(skb.cast(), 0, header.as_mut_ptr().cast(), len, start) == 0
+                && bpf_skb_change_head(skb, len, 0) == 0
+            {
+                bpf_skb_store_bytes(skb, 0, header.as_ptr().cast(), len, 0);
+            }
+        }
     }
 
     #[inline(always)]
