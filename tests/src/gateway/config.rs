@@ -8,16 +8,20 @@ use crate::{Family, Lab};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     XdpNative,
+    /// The kernel's stand-in for drivers without XDP, over the packets of its stack.
+    XdpGeneric,
     Tc,
 }
 
 impl Mode {
+    /// The two that a front server is meant to have; generic XDP runs the same program as native XDP.
     pub const ALL: [Self; 2] = [Self::XdpNative, Self::Tc];
 
     /// The name in the configuration file.
     pub fn name(self) -> &'static str {
         match self {
             Self::XdpNative => "xdp-native",
+            Self::XdpGeneric => "xdp-generic",
             Self::Tc => "tc",
         }
     }
