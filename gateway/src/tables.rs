@@ -71,8 +71,9 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Opens the maps of a loaded datapath and tells them about the host.
-    pub fn new(datapath: &Datapath, snat: &Snat, capacity: u32) -> Result<Self> {
+    /// Opens the maps of a loaded datapath and tells them about the host: its source addresses, how many flows there may
+    /// be, and what a SYN beyond that is answered.
+    pub fn new(datapath: &Datapath, snat: &Snat, capacity: u32, full: Answer) -> Result<Self> {
         let open = |name: &str| datapath.map(name);
         let settings = mapped::MappedArray::new(&open("SETTINGS")?).context("map the settings")?;
         let flows = flow_table::open(flow_table::FLOWS, &open)?;
@@ -97,6 +98,8 @@ impl Tables {
             swept: Mutex::default(),
         };
         tables.write_snat(open("SNAT")?, snat)?;
+        let settings = Settings { capacity: tables.capacity, full: full.into(), ..tables.settings.get(0) };
+        tables.settings.set(0, settings);
         Ok(tables)
     }
 
@@ -195,7 +198,6 @@ impl Tables {
         }
         settings.first_port = snat.ports.first();
         settings.ports = u16::try_from(snat.ports.len()).unwrap_or(u16::MAX);
-        settings.capacity = self.capacity;
         self.settings.set(0, settings);
         Ok(())
     }

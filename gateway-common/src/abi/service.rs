@@ -54,10 +54,11 @@ pub enum Algorithm {
 }
 
 /// What becomes of a segment that cannot be forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Answer {
     Reset = 0,
+    #[default]
     Drop = 1,
 }
 

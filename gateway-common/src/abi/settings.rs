@@ -1,5 +1,7 @@
 //! What the daemon tells the packet programs about the host.
 
+use super::Answer;
+
 /// Source addresses per family at most.
 pub const MAX_SNAT: u32 = 64;
 
@@ -13,7 +15,9 @@ pub const TICK_SHIFT: u32 = 24;
 pub struct Settings {
     /// Bumped on every change of a route, neighbour or link; cached hops of another generation are stale.
     pub generation: u16,
-    pub reserved: u16,
+    /// What becomes of a SYN beyond the capacity.
+    pub full: Answer,
+    pub reserved: u8,
     /// Number of source addresses in the snat array from index 0 (IPv4) and from [`MAX_SNAT`] (IPv6).
     pub snat_v4: u32,
     pub snat_v6: u32,

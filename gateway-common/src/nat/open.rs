@@ -20,7 +20,8 @@ const TAKE_OVER_PROBES: u32 = 4;
 /// direction has arrived by then.
 const REST: u32 = ticks_from_secs(2);
 
-/// Picks the backend, by its index, of a flow that a SYN is to open. Where there is nobody to take it, answers so.
+/// Picks the backend, by its index, of a flow that a SYN is to open. Where there is no room for it, or nobody to take it, answers
+/// so.
 #[inline(never)]
 pub fn choose<F: Frame, T: Tables>(
     frame: &mut F,
@@ -28,13 +29,16 @@ pub fn choose<F: Frame, T: Tables>(
     segment: &Segment,
     service: &Service,
 ) -> Result<u32, Reason> {
-    if tables.open_flows(0) >= i64::from(tables.settings().capacity) {
-        return Err(Reason::TableFull);
-    }
-    match select::select(tables, service, segment.tuple()) {
-        Some((index, _)) => Ok(index),
-        None => Err(answer::refuse(frame, segment, service.no_backend, Reason::NoBackendReset, Reason::NoBackend)),
-    }
+    let settings = tables.settings();
+    let (how, reset, drop) = if tables.open_flows(0) >= i64::from(settings.capacity) {
+        (settings.full, Reason::TableFullReset, Reason::TableFull)
+    } else {
+        match select::select(tables, service, segment.tuple()) {
+            Some((index, _)) => return Ok(index),
+            None => (service.no_backend, Reason::NoBackendReset, Reason::NoBackend),
+        }
+    };
+    Err(answer::refuse(frame, segment, how, reset, drop))
 }
 
 /// Prepares both directions of a flow from the client's `tuple` to the backend that the scratch room names, next hop

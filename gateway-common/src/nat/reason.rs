@@ -72,6 +72,8 @@ reasons! {
 
     /// A SYN for a service without a usable backend, answered by a reset.
     NoBackendReset = "no_backend_reset" => Answer,
+    /// A SYN while the flow table is at its capacity, answered by a reset.
+    TableFullReset = "table_full_reset" => Answer,
     /// A segment for a service that belongs to no flow, answered by a reset.
     UnknownFlowReset = "unknown_flow_reset" => Answer,
     /// A SYN beyond a service's limit of open connections, answered by a reset.

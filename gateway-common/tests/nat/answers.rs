@@ -59,6 +59,18 @@ fn syn_without_a_backend_is_dropped_where_the_service_says_so() {
 }
 
 #[test]
+fn syn_beyond_the_capacity_is_reset_where_the_gateway_is_told_so() {
+    in_both_families(|mut world| {
+        (world.tables.settings.capacity, world.tables.settings.full) = (1, Answer::Reset);
+        world.establish();
+        world.client.set_port(50001);
+        let reset = reset_to(&world.syn(), &world.send(&world.syn()).expect(Reason::TableFullReset));
+        assert_eq!((reset.tcp.acknowledgment_number, reset.tcp.ack), (ISN + 1, true));
+        assert!(world.tables.half_open.is_empty());
+    });
+}
+
+#[test]
 fn segment_of_no_flow_is_dropped_by_default() {
     in_both_families(|world| {
         for flags in [Flags::ACK, Flags::RST, Flags::FIN, Flags::SYN.with(Flags::ACK), Flags(0), Flags(0xff)] {

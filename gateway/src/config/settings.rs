@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::PortRange;
-use crate::model::flow::FlowMap;
+use crate::model::{Answer, flow::FlowMap};
 
 /// Most flows or backends a table may be sized for.
 pub const MAX_CAPACITY: u32 = 1 << 26;
@@ -81,11 +81,13 @@ pub struct Flows {
     /// Flows in mid-handshake, at most.
     pub half_open: u32,
     pub table: FlowMap,
+    /// What a SYN beyond the capacity is answered.
+    pub full: Answer,
 }
 
 impl Default for Flows {
     fn default() -> Self {
-        Self { capacity: 1 << 20, half_open: 1 << 16, table: FlowMap::default() }
+        Self { capacity: 1 << 20, half_open: 1 << 16, table: FlowMap::default(), full: Answer::Drop }
     }
 }
 

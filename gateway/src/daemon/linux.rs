@@ -54,7 +54,7 @@ impl LinuxHost {
         };
         let datapath = Datapath::load(self.pins.clone(), capacity)?;
         let snat = Snat { addresses: site.snat.clone(), ports: site.snat_ports };
-        let mut tables = Tables::new(&datapath, &snat, capacity.flows)?;
+        let mut tables = Tables::new(&datapath, &snat, capacity.flows, config.flows.full)?;
         let mut attached = Vec::with_capacity(wanted.len());
         for interface in wanted {
             let mode = config.interfaces.iter().find(|it| it.name == interface.name).map(|it| it.mode);

@@ -114,8 +114,14 @@ fn empty_file_is_all_defaults() {
     assert_eq!(config.control.socket.to_str(), Some("/run/gateway/gateway.sock"));
     assert_eq!(config.flows.capacity, 1_048_576);
     assert_eq!(config.flows.half_open, 65_536);
+    assert_eq!(config.flows.full, Answer::Drop);
     assert_eq!(config.backends.capacity, 65_536);
     assert!(config.metrics.is_none() && config.docker.is_none() && config.services.is_empty());
+}
+
+#[test]
+fn a_full_table_answers_as_the_file_says() {
+    assert_eq!(accept("[flows]\nfull = \"reset\"").flows.full, Answer::Reset);
 }
 
 #[test]
