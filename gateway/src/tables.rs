@@ -4,6 +4,7 @@ mod backends;
 mod clock;
 mod cut;
 mod drift;
+mod fill;
 pub mod flow_table;
 mod flows;
 mod limits;
@@ -15,7 +16,7 @@ mod sweep;
 mod syscall;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -30,7 +31,7 @@ use gateway_common::{
 
 pub use cut::Cutter;
 use flow_table::FlowTable;
-pub use sweep::{Sweeper, Swept};
+pub use sweep::{Named, Sweeper, Swept};
 
 use crate::{
     config::PortRange,
@@ -241,17 +242,27 @@ impl PacketTables for Tables {
             ifindex: attached.ifindex,
             mode: attached.mode,
         });
+        let (flows, half_open) = (fill(open, self.capacity), fill(half_open, self.half_open_capacity));
+        let mut warnings = self.warnings.clone();
+        warnings.extend(fill::warnings(flows, half_open, &self.source_ports()));
         Ok(DatapathStatus {
             interfaces: interfaces.collect(),
-            flows: fill(open, self.capacity),
-            half_open: fill(half_open, self.half_open_capacity),
+            flows,
+            half_open,
             reasons: self.reason_counts()?,
-            warnings: self.warnings.clone(),
+            warnings,
         })
     }
 }
 
 impl Tables {
+    /// Source ports towards each backend, as the latest sweep has seen them.
+    fn source_ports(&self) -> BTreeMap<SocketAddr, TableFill> {
+        let swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = |index| swept.by_backend.get(&index).map_or(0, |named| named.ports);
+        fill::source_ports(&self.backends, taken, &self.settings.get(0))
+    }
+
     /// Packets by reason. What XDP passes to the kernel comes by the TC program next, which counts it again: so
     /// for reasons to pass only TC's count is taken, except for what XDP hands to TC.
     fn reason_counts(&self) -> Result<Vec<ReasonCount>> {

@@ -26,8 +26,16 @@ pub struct Swept {
     pub flows: u64,
     pub half_open: u64,
     pub removed: u64,
-    /// Flows of either table by backend, finished ones included: who names a backend still.
-    pub by_backend: HashMap<u32, u64>,
+    /// What names each backend still.
+    pub by_backend: HashMap<u32, Named>,
+}
+
+/// Entries of either table that name a backend, those of finished flows included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    pub flows: u64,
+    /// Source ports that are taken towards it, by resting tuples too.
+    pub ports: u64,
 }
 
 /// The sweeper's own handles of the maps.
@@ -56,26 +64,25 @@ impl Sweeper {
     pub fn sweep(&mut self, idle_timeout: impl Fn(u32) -> u32) -> Result<Swept> {
         let now = clock::now()?;
         let mut swept = Swept::default();
-        // Flows of either table, by backend: there are fewer backends than flows by far.
-        let mut named = vec![None; self.open_flows.len() as usize];
+        // By backend: there are fewer of them than flows by far.
+        let mut named = vec![Named::default(); self.open_flows.len() as usize];
         self.sweep_half_open(now, &mut swept, &mut named)?;
         self.sweep_established(now, &idle_timeout, &mut swept, &mut named)?;
-        let named = (0..).zip(named).filter_map(|(backend, flows)| Some((backend, flows?)));
-        swept.by_backend = named.collect();
+        swept.by_backend = (0..).zip(named).filter(|(_, named)| *named != Named::default()).collect();
         self.accounts.correct()?;
         self.flows.recycle()?;
         Ok(swept)
     }
 
-    fn sweep_half_open(&mut self, now: u32, swept: &mut Swept, named: &mut [Option<u64>]) -> Result<()> {
+    fn sweep_half_open(&mut self, now: u32, swept: &mut Swept, named: &mut [Named]) -> Result<()> {
         let mut over = Vec::new();
         let is_over = |entry: &Flow| now.wrapping_sub(entry.last_seen) >= timeout::TRANSITORY && entry.last_seen < now;
         self.half_open.visit(&mut |entry| {
             if is_over(entry) {
                 over.push(entry.from);
-            } else if entry.direction == Direction::Original {
-                swept.half_open += 1;
-                name(named, entry.backend, 1);
+            } else {
+                swept.half_open += u64::from(entry.direction == Direction::Original);
+                name(named, entry);
             }
         })?;
         // Quiet for minutes in each direction by itself: a handshake is short.
@@ -90,7 +97,7 @@ impl Sweeper {
         now: u32,
         idle_timeout: &impl Fn(u32) -> u32,
         swept: &mut Swept,
-        named: &mut [Option<u64>],
+        named: &mut [Named],
     ) -> Result<()> {
         let mut suspects: Vec<Flow> = Vec::new();
         let mut closing: Vec<Flow> = Vec::new();
@@ -99,10 +106,8 @@ impl Sweeper {
             if timeout::may_be_over(entry, idle_timeout(entry.backend), now) {
                 suspects.push(*entry);
             }
-            // A resting tuple has no flow but names its backend.
-            let original = entry.direction == Direction::Original;
-            name(named, entry.backend, original.into());
-            if original {
+            name(named, entry);
+            if entry.direction == Direction::Original {
                 swept.flows += 1;
                 add(&mut unfinished, entry.backend, 1);
             }
@@ -167,10 +172,14 @@ impl Sweeper {
     }
 }
 
-/// Counts flows that name a backend.
-fn name(named: &mut [Option<u64>], backend: u32, flows: u64) {
-    if let Some(named) = named.get_mut(backend as usize) {
-        *named = Some(named.unwrap_or(0) + flows);
+/// Counts an entry for the backend that it names. A flow is its original direction, a source port the reply direction.
+fn name(named: &mut [Named], entry: &Flow) {
+    if let Some(named) = named.get_mut(entry.backend as usize) {
+        let count = match entry.direction {
+            Direction::Original => &mut named.flows,
+            Direction::Reply => &mut named.ports,
+        };
+        *count += 1;
     }
 }
 
