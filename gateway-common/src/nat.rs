@@ -26,13 +26,14 @@ pub mod timeout;
 
 pub use checksum::Delta;
 pub use frame::Frame;
+pub use open::open;
 pub use parse::{Network, Segment};
 pub use reason::{Action, Reason, Verdict};
-pub use select::{hash_address, hash_tuple};
+pub use select::{another, hash_address, hash_tuple};
 pub use tables::{FlowTable, InsertError, Tables};
 pub use tcp::{Flags, State, state};
 
-use crate::abi::{Direction, Flow, ServiceKey};
+use crate::abi::{Direction, Flow, MAX_TRIED, ServiceKey};
 use parse::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP};
 
 /// Decides what becomes of the packet in `frame`, and makes it so. `ip` is work space for the headers.
@@ -63,13 +64,17 @@ fn decide<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network) -> R
     }
 }
 
+/// Other backends that a SYN is tried with where no source port is to be had towards the first.
+const OTHER_BACKENDS: u32 = 2;
+
 /// A segment of no established flow: of a handshake, the first one for a service, or none of the gateway's business.
 #[inline(always)]
 fn new_to_table<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network) -> Result<Verdict, Reason> {
     let segment = parse::segment(frame, ip)?;
     let mut known = tables.half_open().get(segment.tuple());
     let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
-    (scratch.failed_over, scratch.limited, scratch.admitted) = (0, 0, 0);
+    (scratch.failed_over, scratch.elsewhere, scratch.limited, scratch.admitted) = (0, 0, 0, 0);
+    scratch.tried = [0; MAX_TRIED];
     if let Some(entry) = &mut known
         && let Some(verdict) = handshake::half_open(frame, tables, &segment, entry)?
     {
@@ -85,7 +90,15 @@ fn new_to_table<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network
         Some(reply) => ip.tuple = reply.to.reversed(),
         None => limits::admit(frame, tables, &segment)?,
     }
-    if let Err(reason) = open(frame, tables, ip, refusal) {
+    let mut opened = try_open(frame, tables, ip, refusal);
+    for _ in 0..OTHER_BACKENDS {
+        let without_port = matches!(opened, Err(Reason::PortsExhausted | Reason::PortShareUsed));
+        if !without_port || !open::goes_elsewhere(tables, &ip.tuple) {
+            break;
+        }
+        opened = try_open(frame, tables, ip, None);
+    }
+    if let Err(reason) = opened {
         limits::withdraw(tables, &ip.tuple);
         return Err(reason);
     }
@@ -97,7 +110,7 @@ fn new_to_table<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network
 /// Opens the flow of a client's SYN with the backend that the scratch room names: of the packet, or of the SYN that the
 /// packet refuses, which takes its place.
 #[inline(always)]
-fn open<F: Frame, T: Tables>(
+fn try_open<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
     ip: &mut Network,
@@ -108,7 +121,7 @@ fn open<F: Frame, T: Tables>(
         fail_over::restore(frame, tables, ip)?;
         fail_over::record_refusal(tables, reply);
     }
-    open::open(tables, &ip.tuple)
+    tables.open(&ip.tuple)
 }
 
 /// The backend, by its index, for a segment of no flow, if it is a SYN for a service; otherwise the reason why not.

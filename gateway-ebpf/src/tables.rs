@@ -13,9 +13,9 @@ use aya_ebpf::{
 use gateway_common::{
     abi::{
         Address, Backend, BackendCounters, Limits, Scratch, Service, ServiceKey, Settings, Slot, Source, Syn,
-        TICK_SHIFT, Usage,
+        TICK_SHIFT, Tuple, Usage,
     },
-    nat::{Network, Tables},
+    nat::{self, Network, Reason, Tables},
 };
 
 use crate::maps::{
@@ -158,4 +158,47 @@ impl Tables for KernelTables {
         // SAFETY: map memory. Where CPUs race for a place, its tuple or its checksum shows it.
         Some(unsafe { &mut *syn })
     }
+
+    #[inline(always)]
+    fn open(&self, tuple: &Tuple) -> Result<(), Reason> {
+        match open_flow(tuple) {
+            OPENED => Ok(()),
+            PORTS_EXHAUSTED => Err(Reason::PortsExhausted),
+            PORT_SHARE_USED => Err(Reason::PortShareUsed),
+            _ => Err(Reason::OpenRace),
+        }
+    }
+
+    #[inline(always)]
+    fn another(&self, service: &Service, present: u32, repeats: bool) -> u32 {
+        another_backend(service, present, repeats.into())
+    }
+}
+
+const OPENED: u32 = 0;
+const PORTS_EXHAUSTED: u32 = 1;
+const PORT_SHARE_USED: u32 = 2;
+const RACED: u32 = 3;
+
+// Global functions, which the verifier looks at once.
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn open_flow(tuple: *const Tuple) -> u32 {
+    // SAFETY: null, or what the verifier has made sure of.
+    let (Some((tables, _)), Some(tuple)) = (KernelTables::new(), unsafe { tuple.as_ref() }) else { return RACED };
+    match nat::open(&tables, tuple) {
+        Ok(()) => OPENED,
+        Err(Reason::PortsExhausted) => PORTS_EXHAUSTED,
+        Err(Reason::PortShareUsed) => PORT_SHARE_USED,
+        Err(_) => RACED,
+    }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn another_backend(service: *const Service, present: u32, repeats: u32) -> u32 {
+    // SAFETY: null, or what the verifier has made sure of.
+    let (Some((tables, _)), Some(service)) = (KernelTables::new(), unsafe { service.as_ref() }) else { return 0 };
+    nat::another(&tables, service, present, repeats != 0)
 }

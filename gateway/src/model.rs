@@ -19,6 +19,7 @@ mod deployment;
 pub mod flow;
 mod health;
 mod limits;
+mod share;
 pub mod status;
 mod statuses;
 mod time;
@@ -27,6 +28,7 @@ pub use backend::{Backend, BackendState, Drain, NewBackend, Process, Signal, The
 pub use deployment::{Deployment, DeploymentOptions, Phase, Wait};
 pub use health::{Health, HealthKind, HealthReport, HealthStatus};
 pub use limits::Limits;
+pub use share::{InvalidShare, Share};
 pub use statuses::{InvalidStatuses, Statuses};
 pub use time::{duration, instant};
 

@@ -80,13 +80,14 @@ impl Tables {
         let flows = flow_table::open(flow_table::FLOWS, &open)?;
         let half_open = flow_table::open(flow_table::HALF_OPEN, &open)?;
         let half_open_capacity = half_open.capacity() / 2;
+        // Maps that were adopted keep their size.
+        let capacity = capacity.min((flows.capacity() / 2).saturating_sub(half_open_capacity));
         let tables = Self {
-            services: services::Services::new(open("SERVICES")?, &open("SLOTS")?)?,
+            services: services::Services::new(open("SERVICES")?, &open("SLOTS")?, capacity)?,
             backends: backends::Backends::new(&open("BACKENDS")?, &open("OPEN_FLOWS")?, open("COUNTERS")?)?,
             reasons: PerCpuArray::try_from(Map::PerCpuArray(open("REASONS")?)).context("open the reason counters")?,
             open_flows: mapped::MappedArray::new(&open("OPEN_FLOWS")?).context("map the counters of open flows")?,
-            // Maps that were adopted keep their size.
-            capacity: capacity.min((flows.capacity() / 2).saturating_sub(half_open_capacity)),
+            capacity,
             half_open_capacity,
             flows,
             half_open,

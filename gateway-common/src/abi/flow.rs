@@ -94,6 +94,8 @@ pub struct Scratch {
     pub failed_over: u32,
     /// Indices of the backends that have had it, 0 where there is none.
     pub tried: [u32; MAX_TRIED],
+    /// 1: a backend before had no source port for it.
+    pub elsewhere: u32,
     /// Identifier of its service if that has limits, otherwise 0.
     pub limited: u32,
     /// 1: it is new to the accounts of the limits.

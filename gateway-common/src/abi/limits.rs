@@ -36,7 +36,7 @@ impl Limit {
 
 /// Limits of a service.
 ///
-/// Layout: total 24, per source 24, flags 2, padding 6 = 56 bytes.
+/// Layout: total 24, per source 24, flags 2, share of ports 1, padding 5 = 56 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Limits {
@@ -46,12 +46,16 @@ pub struct Limits {
     pub answer: Answer,
     /// 1: sources are accounted for.
     pub by_source: u8,
-    pub reserved: [u8; 6],
+    /// Percent of the source ports towards each of its backends that it may use, 0: all.
+    pub port_share: u8,
+    pub reserved: [u8; 5],
 }
 
 impl Limits {
+    /// With all source ports.
     pub fn new(total: Limit, per_source: Limit, answer: Answer) -> Self {
-        Self { total, per_source, answer, by_source: u8::from(per_source != Limit::NONE), reserved: [0; 6] }
+        let by_source = u8::from(per_source != Limit::NONE);
+        Self { total, per_source, answer, by_source, port_share: 0, reserved: [0; 5] }
     }
 }
 

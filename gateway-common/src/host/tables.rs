@@ -85,6 +85,7 @@ impl HostTables {
                 reply: Flow::EMPTY,
                 backend: 0,
                 failed_over: 0,
+                elsewhere: 0,
                 tried: [0; MAX_TRIED],
                 limited: 0,
                 admitted: 0,
@@ -194,10 +195,19 @@ impl HostTables {
         self.limits.iter().map(|(id, limits)| (*id, limits.by_source != 0))
     }
 
+    /// Gives all slots of the service at `listen` to these of its backends in turn.
+    pub fn send_to(&mut self, listen: SocketAddr, backends: &[u32]) {
+        let service = self.service_mut(listen);
+        service.slots = if backends.is_empty() { 0 } else { SLOTS_PER_SERVICE };
+        let (first, slots) = (service.first_slot as usize, service.slots as usize);
+        for (slot, backend) in self.slots[first..][..slots].iter_mut().zip(backends.iter().cycle()) {
+            *slot = Slot(*backend);
+        }
+    }
+
     /// Gives all slots of the service at `listen` to one backend.
     pub fn send_all_to(&mut self, listen: SocketAddr, backend: u32) {
-        let Service { first_slot, slots, .. } = *self.service_mut(listen);
-        self.slots[first_slot as usize..][..slots as usize].fill(Slot(backend));
+        self.send_to(listen, &[backend]);
     }
 
     /// Cuts all flows of a backend, as the daemon does. Returns how many were open.

@@ -1,7 +1,7 @@
 //! Random traffic through the core, judged after every step: for property tests and the fuzzer.
 //!
 //! The world is small, so that tuples collide, ports run out and tables fill: a few clients, four backends behind
-//! three services (two of which share an address), four source ports on each of three addresses.
+//! three services (two of which share an address), two source ports on each of three addresses.
 
 mod decode;
 mod judge;
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Source ports, and flows at most.
-const PORTS: u16 = 4;
+const PORTS: u16 = 2;
 const CAPACITY: u32 = 8;
 const LISTENS: [&str; 3] = ["203.0.113.10:20001", "203.0.113.10:20002", "[2001:db8::10]:20001"];
 const SNAT: [&str; 3] = ["10.0.0.1", "10.0.0.2", "fd00::1"];
@@ -39,12 +39,13 @@ pub enum Step {
     Wait { ticks: u32 },
     /// Routes change, to ones with this MTU.
     Reroute { mtu: u16 },
-    /// A service gets all its new flows to one of its backends, or (`None`) has none that is usable.
+    /// A service gets all its new flows to one of its backends, or to any, or (`None`) has none that is usable.
     Backends { service: u8, backend: Option<u8> },
     /// The operator ends all flows of a backend, counted through those of a service.
     Cut { service: u8, backend: u8, answer: Answer },
-    /// A service gets limits: open and new connections, of all and of each source; 0 is none.
-    Limit { service: u8, limits: [u8; 4], answer: Answer },
+    /// A service gets limits: open and new connections, of all and of each source, and a share of the source ports in
+    /// percent; 0 is none.
+    Limit { service: u8, limits: [u8; 4], port_share: u8, answer: Answer },
     /// The half-open table loses an entry.
     Forget { flow: u8 },
     /// Any bytes arrive.
@@ -88,6 +89,7 @@ impl Traffic {
     pub fn new(seed: u64) -> Self {
         let mut tables = HostTables::new(seed);
         (tables.settings.ports, tables.settings.capacity) = (PORTS, CAPACITY);
+        tables.settings.full = if seed % 2 == 0 { Answer::Reset } else { Answer::Drop };
         for address in SNAT {
             tables.add_snat(address.parse().expect("a valid address"));
         }
@@ -181,10 +183,11 @@ impl Traffic {
                 self.tables.cut(of_service[usize::from(*backend) % of_service.len()], *answer);
                 Ok(())
             }
-            Step::Limit { service, limits, answer } => {
+            Step::Limit { service, limits, port_share, answer } => {
                 let [open, open_each, new, new_each] = limits.map(|limit| (limit != 0).then(|| u64::from(limit)));
                 let limits = Limits::new(Limit::new(open, new), Limit::new(open_each, new_each), *answer);
-                let is_limit = (limits.total, limits.per_source) != (Limit::NONE, Limit::NONE);
+                let limits = Limits { port_share: *port_share, ..limits };
+                let is_limit = (limits.total, limits.per_source, *port_share) != (Limit::NONE, Limit::NONE, 0);
                 let listen = socket(LISTENS[usize::from(*service) % LISTENS.len()]);
                 self.tables.set_limits(listen, is_limit.then_some(limits));
                 Ok(())
@@ -202,10 +205,12 @@ impl Traffic {
     fn set_backends(&mut self, service: usize, backend: Option<u8>) {
         let listen = socket(LISTENS[service]);
         let of_service = &self.backends[service];
-        self.tables.service_mut(listen).slots = if backend.is_some() { 1 } else { 0 };
-        if let Some(backend) = backend {
-            self.tables.send_all_to(listen, of_service[usize::from(backend) % of_service.len()]);
-        }
+        let usable = match backend.map(usize::from) {
+            None => &[],
+            Some(any) if any % 2 == 0 => &of_service[..],
+            Some(one) => &of_service[one % of_service.len()..][..1],
+        };
+        self.tables.send_to(listen, usable);
     }
 
     /// A segment with `tuple` whose numbers fit the flow it belongs to, but for what `shape` says.
@@ -259,7 +264,8 @@ impl Traffic {
         let sum = |snapshot: Snapshot| -> u64 {
             snapshot.totals.iter().flat_map(|backend| backend.traffic).map(|traffic| traffic.packets).sum()
         };
-        let on_its_way = matches!(verdict.reason, Reason::Forwarded | Reason::Opened | Reason::FailedOver);
+        let on_its_way =
+            matches!(verdict.reason, Reason::Forwarded | Reason::Opened | Reason::OpenedElsewhere | Reason::FailedOver);
         self.forwarded += u64::from(on_its_way);
         if on_its_way {
             self.remember(bytes);

@@ -15,7 +15,7 @@ use super::{
     headers::{Bytes2, TcpHeader, Words},
     open,
     parse::{Network, PROTOCOL_TCP, Segment},
-    select::{self, hash_tuple},
+    select::hash_tuple,
     tables::{FlowTable, Tables},
     tcp::Flags,
 };
@@ -108,7 +108,7 @@ pub fn another<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> u32 {
         scratch.tried = syn.tried;
     }
     // A client that repeats its SYN bounds its attempts itself: it may get a backend again.
-    select::another(tables, service, entry.backend, &scratch.tried, !refused)
+    tables.another(service, entry.backend, !refused)
 }
 
 /// Whether the SYN that the reset `segment` answers is remembered.

@@ -92,8 +92,12 @@ pub fn begin<F: Frame, T: Tables>(
     fail_over::count_attempt(tables, original.backend);
     fail_over::remember(frame, tables, segment, original.backend);
     record(tables, segment, original);
-    let failed_over = tables.scratch().is_some_and(|scratch| scratch.failed_over != 0);
-    flow::send(frame, segment, original, if failed_over { Reason::FailedOver } else { Reason::Opened })
+    let reason = match tables.scratch() {
+        Some(scratch) if scratch.failed_over != 0 => Reason::FailedOver,
+        Some(scratch) if scratch.elsewhere != 0 => Reason::OpenedElsewhere,
+        _ => Reason::Opened,
+    };
+    flow::send(frame, segment, original, reason)
 }
 
 /// Does the books of a half-open flow's segment.

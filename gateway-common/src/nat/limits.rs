@@ -25,7 +25,7 @@ enum UsedUp {
 #[inline(always)]
 pub fn admit<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment) -> Result<(), Reason> {
     match tables.scratch() {
-        Some(scratch) if scratch.limited != 0 && !is_counted(tables, segment) => {
+        Some(scratch) if scratch.limited != 0 && !is_counted(tables, segment.tuple()) => {
             admit_new(frame, tables, segment, scratch)
         }
         _ => Ok(()),
@@ -70,13 +70,30 @@ fn admit_new<F: Frame, T: Tables>(
     Err(answer::refuse(frame, segment, how, reset, drop))
 }
 
+/// Whether the service may use another source port towards the backend that `scratch` names, for the SYN with `tuple`. Flows in
+/// their handshake are not counted yet.
+#[inline(always)]
+pub fn has_port_share<T: Tables>(tables: &T, scratch: &Scratch, tuple: &Tuple) -> bool {
+    if scratch.limited == 0 {
+        return true;
+    }
+    let share = tables.limits(scratch.limited).map_or(0, |limits| limits.port_share);
+    if share == 0 {
+        return true;
+    }
+    let settings = tables.settings();
+    let addresses = if tuple.dst.is_v4_mapped() { settings.snat_v4 } else { settings.snat_v6 };
+    let ports = u64::from(settings.ports) * u64::from(addresses) * u64::from(share) / 100;
+    tables.open_flows(scratch.backend) < ports.cast_signed()
+}
+
 /// Takes the SYN with `tuple`, which opens nothing here after all, out of the accounts: all that it was admitted for, or,
-/// where the attempt that it repeats is gone by now, that connection.
+/// where the attempt that it repeats is over by now, that connection.
 #[inline(never)]
 pub fn withdraw<T: Tables>(tables: &T, tuple: &Tuple) {
     let Some(scratch) = tables.scratch() else { return };
     let Some(limits) = tables.limits(scratch.limited) else { return };
-    if scratch.admitted == 0 && tables.half_open().get(tuple).is_some() {
+    if scratch.admitted == 0 && is_counted(tables, tuple) {
         return;
     }
     let refund = |limit: &Limit| if scratch.admitted == 0 { 0 } else { limit.interval };
@@ -106,11 +123,11 @@ pub fn count<T: Tables>(tables: &T, flow: &Flow, twin: &Flow, change: i64) {
     }
 }
 
-/// Whether the attempt that a SYN repeats is under way.
+/// Whether the attempt that the SYN with `tuple` repeats is under way.
 #[inline(never)]
-fn is_counted<T: Tables>(tables: &T, segment: &Segment) -> bool {
+fn is_counted<T: Tables>(tables: &T, tuple: &Tuple) -> bool {
     let half_open = tables.half_open();
-    half_open.get(segment.tuple()).is_some_and(|entry| {
+    half_open.get(tuple).is_some_and(|entry| {
         let reply = half_open.get(&entry.to.reversed()).map_or(Seen::NOTHING, |twin| twin.seen);
         !tcp::state(entry.seen, reply).is_finished()
     })

@@ -3,15 +3,18 @@
 use super::{
     Reason, answer, fail_over, flow,
     frame::Frame,
+    limits,
     parse::Segment,
     select,
     tables::{FlowTable, Tables},
     tcp,
 };
-use crate::abi::{Direction, Flow, MAX_SNAT, Scratch, Seen, Service, Tuple, ticks_from_secs};
+use crate::abi::{Direction, Flow, MAX_SNAT, Scratch, Seen, Service, ServiceKey, Tuple, ticks_from_secs};
 
-/// Source ports tried for a flow, over all source addresses.
-const PROBES: u32 = 16;
+/// Source ports tried for a flow, over all source addresses: first some anywhere, so that those in use do not come to lie
+/// in runs, then neighbours, so that none of a small range is missed.
+const SCATTERED_PROBES: u32 = 16;
+const PROBES: u32 = 64;
 
 /// Tuples of finished flows looked at when no port is free.
 const TAKE_OVER_PROBES: u32 = 4;
@@ -64,11 +67,17 @@ pub fn prepare<F: Frame, T: Tables>(frame: &mut F, tables: &T, tuple: &Tuple) ->
 #[inline(never)]
 pub fn open<T: Tables>(tables: &T, tuple: &Tuple) -> Result<(), Reason> {
     let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
-    make_way(tables, tuple);
+    if !limits::has_port_share(tables, scratch, tuple) {
+        return Err(Reason::PortShareUsed);
+    }
     let mut ports = Ports::new(tables, tuple);
-    if !allocate(tables, scratch, &mut ports) && !take_over(tables, scratch, &mut ports) {
+    let reserved = allocate(tables, scratch, &mut ports)
+        || take_over(tables, scratch, &mut ports)
+        || take_back(tables, scratch, tuple);
+    if !reserved {
         return Err(Reason::PortsExhausted);
     }
+    make_way(tables, tuple, &scratch.reply.from);
     scratch.original.to = scratch.reply.from.reversed();
     if tables.half_open().insert(&scratch.original).is_err() {
         tables.half_open().remove(&scratch.reply.from);
@@ -77,10 +86,26 @@ pub fn open<T: Tables>(tables: &T, tuple: &Tuple) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Removes the finished flow or the failed attempt that `tuple` still belongs to, so that it can be opened anew.
-/// The backend's end of a finished flow may be in TIME-WAIT, so the reply direction stays and rests.
+/// Names another backend in the scratch room for the SYN with `tuple`, if there is one.
 #[inline(never)]
-fn make_way<T: Tables>(tables: &T, tuple: &Tuple) {
+pub fn goes_elsewhere<T: Tables>(tables: &T, tuple: &Tuple) -> bool {
+    let Some(service) = tables.service(&ServiceKey::new(tuple.dst, tuple.dst_port)) else { return false };
+    let Some(scratch) = tables.scratch() else { return false };
+    let another = tables.another(service, scratch.backend, false);
+    if another == 0 {
+        return false;
+    }
+    if let Some(free) = scratch.tried.iter_mut().find(|tried| **tried == 0) {
+        *free = scratch.backend;
+    }
+    (scratch.backend, scratch.elsewhere) = (another, 1);
+    true
+}
+
+/// Removes the finished flow or the failed attempt that `tuple` still belongs to, so that it can be opened anew with the
+/// reply tuple `reserved`. The backend's end of a finished flow may be in TIME-WAIT, so the reply direction stays and rests.
+#[inline(never)]
+fn make_way<T: Tables>(tables: &T, tuple: &Tuple, reserved: &Tuple) {
     if let Some(original) = tables.flows().get(tuple) {
         if let Some(reply) = tables.flows().get(&original.to.reversed()) {
             reply.seen = reply.seen.with(Seen::RESTING);
@@ -92,6 +117,7 @@ fn make_way<T: Tables>(tables: &T, tuple: &Tuple) {
         let reply = original.to.reversed();
         if let Some(twin) = tables.half_open().get(&reply)
             && belongs_to(twin, tuple)
+            && !reply.equals(reserved)
         {
             if !original.traffic.is_empty() && fail_over::is_silent(twin) {
                 fail_over::count_unanswered(tables, original.backend);
@@ -113,7 +139,10 @@ pub(super) fn belongs_to(reply: &Flow, tuple: &Tuple) -> bool {
 /// the reply entry is the allocation.
 #[inline(never)]
 fn allocate<T: Tables>(tables: &T, scratch: &mut Scratch, ports: &mut Ports) -> bool {
-    for _ in 0..PROBES {
+    for probe in 0..PROBES {
+        if probe < SCATTERED_PROBES {
+            ports.next = tables.random();
+        }
         let Ok(()) = ports.try_next(tables, &mut scratch.reply.from) else { return false };
         if reserve(tables, &scratch.reply) {
             return true;
@@ -132,6 +161,20 @@ fn take_over<T: Tables>(tables: &T, scratch: &mut Scratch, ports: &mut Ports) ->
         }
     }
     false
+}
+
+/// The same with what the client's own earlier attempt has towards the backend.
+#[inline(never)]
+fn take_back<T: Tables>(tables: &T, scratch: &mut Scratch, tuple: &Tuple) -> bool {
+    let half_open = tables.half_open();
+    let Some(original) = half_open.get(tuple) else { return false };
+    let reply = original.to.reversed();
+    if original.backend != scratch.backend || !half_open.get(&reply).is_some_and(|twin| belongs_to(twin, tuple)) {
+        return false;
+    }
+    scratch.reply.from = reply;
+    half_open.remove(&reply);
+    reserve(tables, &scratch.reply)
 }
 
 /// Inserts the reply entry of a half-open flow, unless the tuple is taken in either table.

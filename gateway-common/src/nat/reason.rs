@@ -67,6 +67,8 @@ reasons! {
     Opened = "opened" => Forward,
     /// A SYN given to another backend: the one before refused it or did not answer.
     FailedOver = "failed_over" => Forward,
+    /// A SYN given to another backend: no source port was to be had towards the one before.
+    OpenedElsewhere = "opened_elsewhere" => Forward,
     /// An ICMP error about a tracked flow, translated in both headers.
     IcmpForwarded = "icmp_forwarded" => Forward,
 
@@ -111,8 +113,10 @@ reasons! {
     LimitRatePerSource = "limit_rate_per_source" => Drop,
     /// The flow table is at its capacity.
     TableFull = "table_full" => Drop,
-    /// No source port is free towards the backend.
+    /// No source port is free towards the backend, nor towards others that were tried.
     PortsExhausted = "ports_exhausted" => Drop,
+    /// A SYN beyond a service's share of the source ports towards the backend, and towards others that were tried.
+    PortShareUsed = "port_share_used" => Drop,
     /// Two CPUs opened the same flow; the client sends its SYN again.
     OpenRace = "open_race" => Drop,
     /// An acknowledgement that does not fit the backend's SYN-ACK.

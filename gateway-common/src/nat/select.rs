@@ -1,7 +1,7 @@
 //! Which backend a new flow gets.
 
 use super::Tables;
-use crate::abi::{Address, Algorithm, Backend, MAX_TRIED, Service, Tuple};
+use crate::abi::{Address, Algorithm, Backend, Scratch, Service, Tuple};
 
 /// Picks a backend, by its index, for a SYN with `tuple`. None: the service has no usable one.
 #[inline(always)]
@@ -24,13 +24,14 @@ pub fn select<'a, T: Tables>(tables: &'a T, service: &Service, tuple: &Tuple) ->
 /// Places of a service's table that are drawn to find another backend.
 const DRAWS: u32 = 32;
 
-/// Draws a backend, by weight, that is neither `present` nor among `tried`; where there is none and `repeats` allows it, one
-/// of `tried`. 0: none was found.
+/// Draws a backend, by weight, that is neither `present` nor among those that the scratch room says are tried; where there
+/// is none and `repeats` allows it, one of those. 0: none was found.
 #[inline(always)]
-pub fn another<T: Tables>(tables: &T, service: &Service, present: u32, tried: &[u32; MAX_TRIED], repeats: bool) -> u32 {
+pub fn another<T: Tables>(tables: &T, service: &Service, present: u32, repeats: bool) -> u32 {
     if service.slots == 0 {
         return 0;
     }
+    let Some(Scratch { tried, .. }) = tables.scratch() else { return 0 };
     for draw in 0..DRAWS {
         if let Some((index, _)) = at(tables, service, tables.random())
             && index != present

@@ -1,5 +1,6 @@
 //! The maps and the host, as the core sees them.
 
+use super::{Reason, open, select};
 use crate::abi::{
     Address, Backend, BackendCounters, Flow, Limits, Scratch, Service, ServiceKey, Settings, Slot, Source, Syn, Tuple,
     Usage,
@@ -23,7 +24,7 @@ pub trait FlowTable {
 }
 
 /// Everything a decision depends on beside the packet.
-pub trait Tables {
+pub trait Tables: Sized {
     type Flows: FlowTable;
     type HalfOpen: FlowTable;
 
@@ -68,4 +69,17 @@ pub trait Tables {
     /// The place where a SYN whose tuple has this hash is remembered. A caller uses one reference to it at a time.
     #[expect(clippy::mut_from_ref, reason = "map memory, which the kernel shares between CPUs as well")]
     fn syn(&self, hash: u32) -> Option<&mut Syn>;
+
+    /// Opens the flow that was prepared. A method, as is the next one, so that a packet program can make it a function that
+    /// is verified on its own, and not once for each way that leads there.
+    #[inline(always)]
+    fn open(&self, tuple: &Tuple) -> Result<(), Reason> {
+        open::open(self, tuple)
+    }
+
+    /// Draws another backend of a service than `present`, by its index, see [`select::another`].
+    #[inline(always)]
+    fn another(&self, service: &Service, present: u32, repeats: bool) -> u32 {
+        select::another(self, service, present, repeats)
+    }
 }

@@ -6,18 +6,27 @@ use std::{
 };
 
 use gateway_common::{
-    abi::{Family, Settings},
-    nat::Reason,
+    abi::{Answer, Family, Limit, Limits, Settings},
+    host::Packet,
+    nat::{Flags, Reason},
 };
 
-use crate::world::{World, in_both_families};
+use crate::world::{ISN, ISS, World, in_both_families};
+
+impl World {
+    /// The SYN of the next client port.
+    fn next_syn(&mut self) -> Packet {
+        self.client.set_port(self.client.port() + 1);
+        self.syn()
+    }
+}
 
 /// Opens flows from new client ports until one is refused; the source of each.
 fn open_all(world: &mut World) -> Vec<(IpAddr, u16)> {
     let mut sources = Vec::new();
     loop {
-        world.client.set_port(world.client.port() + 1);
-        let outcome = world.send(&world.syn());
+        let syn = world.next_syn();
+        let outcome = world.send(&syn);
         if outcome.verdict.reason == Reason::PortsExhausted {
             return sources;
         }
@@ -83,5 +92,44 @@ fn no_source_address_of_the_family_refuses_flows() {
     in_both_families(|mut world| {
         (world.tables.settings.snat_v4, world.tables.settings.snat_v6) = (0, 0);
         world.send(&world.syn()).expect(Reason::PortsExhausted);
+    });
+}
+
+#[test]
+fn syn_goes_to_another_backend_when_no_port_is_left_towards_its_own() {
+    in_both_families(|mut world| {
+        world.tables.settings.ports = 20;
+        let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
+        for _ in 0..200 {
+            let syn = world.next_syn();
+            *by_reason.entry(world.send(&syn).verdict.reason.name()).or_default() += 1;
+        }
+        let count = |reason: Reason| by_reason.get(reason.name()).copied().unwrap_or(0);
+        let opened = count(Reason::Opened) + count(Reason::OpenedElsewhere);
+        assert_eq!(opened, 3 * 20, "every port towards each of three backends: {by_reason:?}");
+        assert!(count(Reason::OpenedElsewhere) > 0, "{by_reason:?}");
+        assert_eq!(count(Reason::PortsExhausted), 200 - opened);
+    });
+}
+
+#[test]
+fn share_of_the_ports_holds_for_each_backend() {
+    in_both_families(|mut world| {
+        world.tables.settings.ports = 40;
+        let limits = Limits::new(Limit::NONE, Limit::NONE, Answer::Reset);
+        world.tables.set_limits(world.service, Some(Limits { port_share: 10, ..limits }));
+        // 4 of 40 ports towards each of three backends.
+        let mut elsewhere = 0;
+        for _ in 0..3 * 4 {
+            let syn = world.next_syn();
+            elsewhere += u32::from(world.send(&syn).verdict.reason == Reason::OpenedElsewhere);
+            world.send(&world.syn_ack()).expect(Reason::Forwarded);
+            world
+                .send(&world.client_segment(Flags::ACK).seq(ISN + 1).ack(ISS.wrapping_add(1)))
+                .expect(Reason::Forwarded);
+        }
+        assert!(elsewhere > 0, "the shares were used up at the same time");
+        let syn = world.next_syn();
+        world.send(&syn).expect(Reason::PortShareUsed);
     });
 }

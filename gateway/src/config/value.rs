@@ -16,7 +16,7 @@ use super::{
     finding::{Fault, fault},
     suggestion::did_you_mean,
 };
-use crate::model::{Listen, Statuses};
+use crate::model::{Listen, Share, Statuses};
 
 /// A value that is written as a string.
 pub(super) trait FromText: Sized {
@@ -145,6 +145,15 @@ impl FromText for Statuses {
     fn from_text(text: &str) -> Result<Self, Fault> {
         text.parse()
             .map_err(|error: crate::model::InvalidStatuses| fault(error.to_string(), format!("write {}", Self::FORM)))
+    }
+}
+
+impl FromText for Share {
+    const FORM: &'static str = "a share such as \"25%\"";
+
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        text.parse()
+            .map_err(|error: crate::model::InvalidShare| fault(error.to_string(), format!("write {}", Self::FORM)))
     }
 }
 

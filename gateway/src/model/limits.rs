@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Answer;
+use super::{Answer, Share};
 
 /// Admission limits of a service; absent is unlimited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Limits {
     pub new_per_second: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_per_second_per_source: Option<u64>,
+    /// Of the flow table, and of the source ports towards each backend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
     /// What a client beyond a limit is told.
     pub answer: Answer,
 }
@@ -29,6 +32,7 @@ impl Default for Limits {
             connections_per_source: None,
             new_per_second: None,
             new_per_second_per_source: None,
+            share: None,
             answer: Answer::Reset,
         }
     }

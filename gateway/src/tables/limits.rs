@@ -18,7 +18,7 @@ use super::{
     mapped::MappedArray,
     syscall::Batches,
 };
-use crate::model::Limits;
+use crate::model::{Limits, Share};
 
 /// Handles of the maps.
 pub struct Accounts {
@@ -203,13 +203,18 @@ impl Accounts {
     }
 }
 
-/// Limits as packets read them; none if nothing is limited.
-pub fn entry(limits: &Limits) -> Option<abi::Limits> {
-    let Limits { connections, connections_per_source, new_per_second, new_per_second_per_source, answer } = limits;
-    let total = Limit::new(*connections, *new_per_second);
+/// Limits as packets read them, with a flow table of this capacity; none if nothing is limited.
+pub fn entry(limits: &Limits, capacity: u32) -> Option<abi::Limits> {
+    let Limits { connections, connections_per_source, new_per_second, new_per_second_per_source, share, answer } =
+        limits;
+    // At least one, so that a small share of a small table admits something.
+    let quota = share.map(|share| share.of(capacity.into()).max(1));
+    let connections = connections.iter().chain(&quota).min().copied();
+    let total = Limit::new(connections, *new_per_second);
     let per_source = Limit::new(*connections_per_source, *new_per_second_per_source);
     let is_limit = (total, per_source) != (Limit::NONE, Limit::NONE);
-    is_limit.then(|| abi::Limits::new(total, per_source, (*answer).into()))
+    let port_share = share.map_or(0, Share::percent);
+    is_limit.then(|| abi::Limits { port_share, ..abi::Limits::new(total, per_source, (*answer).into()) })
 }
 
 fn remove<K: aya::Pod, V: aya::Pod>(map: &mut BpfHashMap<MapData, K, V>, key: &K) -> Result<()> {

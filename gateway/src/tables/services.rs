@@ -44,6 +44,8 @@ pub struct Services {
     /// Identifiers of the placed services, and the first one that was never used.
     ids: HashSet<u32>,
     next_id: u32,
+    /// Of the flow table.
+    capacity: u32,
 }
 
 /// A service that is in the maps.
@@ -56,7 +58,7 @@ struct Placed {
 
 impl Services {
     /// Over maps that may hold another gateway's services.
-    pub fn new(entries: MapData, slots: &MapData) -> Result<Self> {
+    pub fn new(entries: MapData, slots: &MapData, capacity: u32) -> Result<Self> {
         let entries = BpfHashMap::try_from(aya::maps::Map::HashMap(entries)).context("open the service map")?;
         let slots = MappedArray::new(slots).context("map the slot array")?;
         let mut regions = Regions::new(slots.len());
@@ -75,6 +77,7 @@ impl Services {
             adopted,
             ids: HashSet::new(),
             next_id,
+            capacity,
         })
     }
 
@@ -99,8 +102,12 @@ impl Services {
 
     /// The limits of the services that have any, by their identifiers.
     pub fn limits(&self) -> HashMap<u32, abi::Limits> {
-        let limits = |placed: &Placed| Some((placed.id, limits::entry(&placed.resolved.as_ref()?.service.limits)?));
+        let limits = |placed: &Placed| self.limits_of(placed.resolved.as_ref()?).map(|limits| (placed.id, limits));
         self.placed.values().filter_map(limits).collect()
+    }
+
+    fn limits_of(&self, resolved: &ResolvedService) -> Option<abi::Limits> {
+        limits::entry(&resolved.service.limits, self.capacity)
     }
 
     fn place(&mut self, resolved: &Arc<ResolvedService>, backends: &mut Backends) -> Result<()> {
@@ -135,7 +142,7 @@ impl Services {
                     *vacant.insert(write_table(&mut self.regions, &self.slots, &candidates, present, now)?)
                 }
             };
-            let entry = entry(id, region, resolved);
+            let entry = entry(id, region, self.limits_of(resolved).is_some(), resolved);
             self.entries.insert(key, entry, 0).context("write the service map")?;
             self.owners.insert(*key, service.name.clone());
             entries.insert(*key, entry);
@@ -216,7 +223,7 @@ fn region(service: &abi::Service) -> Region {
     Region { start: service.first_slot, len: service.slots }
 }
 
-fn entry(id: u32, region: Region, resolved: &ResolvedService) -> abi::Service {
+fn entry(id: u32, region: Region, limited: bool, resolved: &ResolvedService) -> abi::Service {
     let policy = &resolved.service.policy;
     abi::Service {
         id,
@@ -229,7 +236,7 @@ fn entry(id: u32, region: Region, resolved: &ResolvedService) -> abi::Service {
         },
         no_backend: policy.no_backend.into(),
         unknown_flow: policy.unknown_flow.into(),
-        limited: u8::from(limits::entry(&resolved.service.limits).is_some()),
+        limited: limited.into(),
     }
 }
 

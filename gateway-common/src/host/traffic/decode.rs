@@ -55,7 +55,8 @@ impl Step {
             30 => {
                 // Small ones, and often none.
                 let limits = [a, b, c, d].map(|limit| if limit % 2 == 0 { 0 } else { limit % 8 / 2 + 1 });
-                Self::Limit { service: which, limits, answer: if e % 2 == 0 { Answer::Reset } else { Answer::Drop } }
+                let answer = if e % 2 == 0 { Answer::Reset } else { Answer::Drop };
+                Self::Limit { service: which, limits, port_share: if f % 4 == 0 { 25 } else { 0 }, answer }
             }
             _ => {
                 let (bytes, left) = rest.split_at(rest.len().min(which.into()));

@@ -50,6 +50,7 @@ fn text(service: &ServiceView) -> String {
         ("max connections per source", limit(limits.connections_per_source)),
         ("max new per second", limit(limits.new_per_second)),
         ("max new per second, per source", limit(limits.new_per_second_per_source)),
+        ("max share", limits.share.map_or("none".to_owned(), |share| share.to_string())),
         ("limit answer", name(limits.answer)),
     ];
     let facts = table(&["SERVICE", &service.name], facts.map(|(fact, value)| vec![cell(fact), cell(value)]));

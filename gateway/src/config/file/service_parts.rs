@@ -65,6 +65,7 @@ pub(super) fn read_limits(mut section: Section<'_, '_>) -> Limits {
         connections_per_source: limit("connections_per_source"),
         new_per_second: limit("new_per_second"),
         new_per_second_per_source: limit("new_per_second_per_source"),
+        share: section.text("share").map(Spanned::into_inner),
         answer: section.choice("answer").map_or(Limits::default().answer, Spanned::into_inner),
     };
     section.finish();
