@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aya::maps::{HashMap, Map};
+use aya::maps::{Array, HashMap, Map};
 use gateway::{
     datapath::{self, Capacity, Datapath, Pins},
     host::bpffs,
@@ -13,7 +13,8 @@ use gateway::{
     },
 };
 use gateway_common::abi::{
-    Answer, Direction, Flow, Hop, Limit, Limits, Seen, Source, TICK_SHIFT, Tuple, Usage, Volume, ticks_from_secs,
+    Answer, Direction, Flow, Hop, Limit, Limits, Seen, Settings, Source, TICK_SHIFT, Tuple, Usage, Volume,
+    ticks_from_secs,
 };
 use gateway_tests::LabId;
 use nix::{
@@ -35,11 +36,23 @@ impl Kernel {
         bpffs::ensure_mounted("/sys/fs/bpf".as_ref()).unwrap();
         let pins = Pins::at(format!("/sys/fs/bpf/gwtest-{}", LabId::new()));
         let datapath = Datapath::load(pins.clone(), capacity).unwrap();
-        Self { pins, datapath }
+        let kernel = Self { pins, datapath };
+        kernel.fill(0, capacity.flows);
+        kernel
     }
 
     fn flows(&self) -> Box<dyn FlowTable> {
         flow_table::open("FLOWS", &|name| self.datapath.map(name)).unwrap()
+    }
+
+    /// Tells the programs, and so the sweeper, that there are so many flows of so many that there may be.
+    fn fill(&self, flows: i64, capacity: u32) {
+        let map = |name| Map::Array(self.datapath.map(name).unwrap());
+        let mut settings: Array<_, Settings> = Array::try_from(map("SETTINGS")).unwrap();
+        let present = settings.get(&0, 0).unwrap();
+        settings.set(0, Settings { capacity, ..present }, 0).unwrap();
+        let mut open: Array<_, i64> = Array::try_from(map("OPEN_FLOWS")).unwrap();
+        open.set(0, flows, 0).unwrap();
     }
 
     fn sweeper(&self) -> Sweeper {
@@ -129,6 +142,39 @@ fn sweep_what_is_over(flow_map: FlowMap) {
     }
     let over = cases.iter().filter(|(_, _, over)| *over).count() as u64;
     assert_eq!((swept.removed, swept.flows), (over, cases.len() as u64 - over));
+}
+
+#[test]
+fn finished_flows_make_room_where_it_is_scarce() {
+    const FIN: Seen = Seen::SYN.with(Seen::FIN);
+    const RST: Seen = Seen::SYN.with(Seen::RST);
+    // What both directions have seen, how long the flow has been quiet, and whether it makes room.
+    let cases = [
+        ([Seen::SYN, Seen::SYN], 60, false),
+        ([FIN, Seen::SYN], 60, false),
+        ([FIN, FIN], 3, false),
+        ([FIN, FIN], 10, true),
+        ([Seen::SYN, RST], 3, false),
+        ([Seen::SYN, RST], 10, true),
+    ];
+    for (capacity, scarce) in [(6, true), (7, false)] {
+        let kernel = Kernel::new(FlowMap::Buckets);
+        let mut flows = kernel.flows();
+        for (number, (seen, idle, _)) in (0..).zip(cases) {
+            pair(number, seen, idle).iter().for_each(|flow| flows.insert(flow).unwrap());
+        }
+        let [_, resting] = pair(99, [Seen::SYN, Seen::SYN.with(Seen::RESTING)], 10);
+        flows.insert(&resting).unwrap();
+        kernel.fill(cases.len() as i64, capacity);
+        kernel.sweeper().sweep(|_| IDLE_TIMEOUT).unwrap();
+        for (number, (seen, idle, goes)) in (0..).zip(cases) {
+            for flow in pair(number, seen, idle) {
+                let gone = flows.get(&flow.from).is_none();
+                assert_eq!(gone, goes && scarce, "{seen:?} quiet for {idle} s of {capacity}: {:?}", flow.direction);
+            }
+        }
+        assert!(flows.get(&resting.from).is_some());
+    }
 }
 
 #[test]

@@ -9,6 +9,9 @@ pub const TRANSITORY: u32 = ticks_from_secs(4 * 60);
 /// Both ends have closed: as long as Linux keeps its TIME-WAIT, after which the port may be used again.
 pub const TIME_WAIT: u32 = ticks_from_secs(60);
 
+/// How long a finished flow stays where room is scarce: what was still under way in either direction has arrived.
+pub const SCARCE: u32 = ticks_from_secs(5);
+
 /// Whether a flow may be over judging by one direction alone, so that its twin is worth a look.
 pub fn may_be_over(flow: &Flow, established: u32, now: u32) -> bool {
     let closing = flow.seen.intersects(Seen::FIN.with(Seen::RST).with(Seen::RESTING).with(Seen::CUT));
@@ -24,6 +27,19 @@ pub fn is_over(original: &Flow, reply: &Flow, established: u32, now: u32) -> boo
         _ => TRANSITORY,
     };
     idle(original, now).min(idle(reply, now)) >= limit
+}
+
+/// Whether a flow may make room judging by one direction alone, so that its twin is worth a look. A resting tuple is no
+/// flow.
+pub fn may_make_room(flow: &Flow, now: u32) -> bool {
+    let closing = flow.seen.intersects(Seen::FIN.with(Seen::RST).with(Seen::CUT));
+    closing && !flow.seen.contains(Seen::RESTING) && idle(flow, now) >= SCARCE
+}
+
+/// Whether the flow whose directions are `original` and `reply` is finished and makes room for others where that is
+/// scarce.
+pub fn makes_room(original: &Flow, reply: &Flow, now: u32) -> bool {
+    tcp::state(original.seen, reply.seen).is_finished() && idle(original, now).min(idle(reply, now)) >= SCARCE
 }
 
 /// Ticks since the last packet. A packet that came after `now` was read counts as idle for 0.

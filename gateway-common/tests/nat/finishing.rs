@@ -163,3 +163,24 @@ fn flow_is_over_when_its_state_has_been_quiet_for_long() {
         assert_eq!(limit(timeout::TIME_WAIT), (false, true));
     });
 }
+
+#[test]
+fn finished_flow_makes_room_soon_and_no_other_does() {
+    in_both_families(|world| {
+        let flow = world.establish();
+        let makes_room_after = |ticks: u32| {
+            let original = world.tables.flows.find(&world.original()).unwrap();
+            let reply = world.tables.flows.find(&flow.to.reversed()).unwrap();
+            let now = world.tables.now().wrapping_add(ticks);
+            let suspected = [original, reply].iter().any(|flow| timeout::may_make_room(flow, now));
+            let makes_room = timeout::makes_room(&original, &reply, now);
+            assert!(!makes_room || suspected, "what makes room must look so from one direction");
+            makes_room
+        };
+        assert!(!makes_room_after(timeout::TIME_WAIT));
+        world.send(&world.client_data(FIN, 0, ""));
+        assert!(!makes_room_after(timeout::TIME_WAIT));
+        world.send(&world.backend_data(FIN, 0, ""));
+        assert!(!makes_room_after(timeout::SCARCE - 1) && makes_room_after(timeout::SCARCE));
+    });
+}

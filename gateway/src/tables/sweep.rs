@@ -1,13 +1,14 @@
 //! Removes flows that are over, and keeps the counts of open flows true.
 //!
 //! A sweep reads the tables once and judges most entries by themselves; only where one looks over is its twin fetched.
+//! Finished flows rest before they go, unless the table is so full that new ones would soon be refused.
 
 use std::{collections::HashMap, sync::atomic::Ordering};
 
 use anyhow::{Context, Result};
 use aya::maps::MapData;
 use gateway_common::{
-    abi::{Direction, Flow, Seen, Tuple},
+    abi::{Direction, Flow, Seen, Settings, Tuple},
     nat::{self, timeout},
 };
 
@@ -18,6 +19,9 @@ use super::{
     limits::Accounts,
     mapped::MappedArray,
 };
+
+/// Percent of the capacity from which on finished flows make room at once.
+const SCARCE: i64 = 90;
 
 /// What one sweep saw and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +47,7 @@ pub struct Sweeper {
     flows: Box<dyn FlowTable>,
     half_open: Box<dyn FlowTable>,
     open_flows: MappedArray<i64>,
+    settings: MappedArray<Settings>,
     /// Of the counts of open flows, by backend.
     drift: Drift<u32>,
     accounts: Accounts,
@@ -55,6 +60,7 @@ impl Sweeper {
             flows: flow_table::open(FLOWS, &open)?,
             half_open: flow_table::open(HALF_OPEN, &open)?,
             open_flows: MappedArray::new(&open("OPEN_FLOWS")?).context("map the counters of open flows")?,
+            settings: MappedArray::new(&open("SETTINGS")?).context("map the settings")?,
             drift: Drift::default(),
             accounts: Accounts::new(open)?,
         })
@@ -102,8 +108,10 @@ impl Sweeper {
         let mut suspects: Vec<Flow> = Vec::new();
         let mut closing: Vec<Flow> = Vec::new();
         let mut unfinished = vec![0; named.len()];
+        let scarce = self.is_room_scarce();
         self.flows.visit(&mut |entry| {
-            if timeout::may_be_over(entry, idle_timeout(entry.backend), now) {
+            let may_make_room = scarce && timeout::may_make_room(entry, now);
+            if may_make_room || timeout::may_be_over(entry, idle_timeout(entry.backend), now) {
                 suspects.push(*entry);
             }
             name(named, entry);
@@ -118,7 +126,7 @@ impl Sweeper {
         })?;
         take_finished_off(&closing, &mut unfinished);
         for entry in suspects {
-            if self.remove_if_over(&entry, idle_timeout(entry.backend), now)? {
+            if self.remove_if_over(&entry, idle_timeout(entry.backend), now, scarce)? {
                 swept.removed += 1;
                 swept.flows = swept.flows.saturating_sub(1);
             }
@@ -127,8 +135,13 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Removes the flow that `entry` is one direction of, if it is over.
-    fn remove_if_over(&mut self, entry: &Flow, established: u32, now: u32) -> Result<bool> {
+    fn is_room_scarce(&self) -> bool {
+        let capacity = i64::from(self.settings.get(0).capacity);
+        self.open_flows.get(0).saturating_mul(100) >= capacity.saturating_mul(SCARCE)
+    }
+
+    /// Removes the flow that `entry` is one direction of, if it is over, or finished where room is `scarce`.
+    fn remove_if_over(&mut self, entry: &Flow, established: u32, now: u32, scarce: bool) -> Result<bool> {
         if entry.seen.contains(Seen::RESTING) {
             return self.remove(entry);
         }
@@ -140,7 +153,9 @@ impl Sweeper {
             Direction::Original => (entry, &twin),
             Direction::Reply => (&twin, entry),
         };
-        if !timeout::is_over(original, reply, established, now) || !self.remove(entry)? {
+        let makes_room = scarce && timeout::makes_room(original, reply, now);
+        let over = makes_room || timeout::is_over(original, reply, established, now);
+        if !over || !self.remove(entry)? {
             return Ok(false);
         }
         self.remove(&twin)?;
