@@ -5,6 +5,7 @@
 //! panics), and is swept by the next test run when the process was killed before it could. Failures panic: the
 //! lab is only used in tests.
 
+pub mod delay_line;
 pub mod docker;
 pub mod eventually;
 pub mod gateway;
@@ -22,6 +23,7 @@ pub mod topology;
 pub mod traffic;
 
 pub use self::gateway::{Gateway, GatewayConfig, Mode, ServiceConfig};
+pub use delay_line::FarClient;
 pub use docker::Docker;
 pub use eventually::eventually;
 pub use host::{Family, Front, Host};

@@ -3,11 +3,13 @@
 
 pub mod capture;
 pub mod checksums;
+pub mod flood;
 pub mod raw_host;
 pub mod segment;
 pub mod socket;
 
 pub use capture::{Capture, Captured};
+pub use flood::{Flood, FloodWire, Strangers};
 pub use raw_host::RawHost;
 pub use segment::Segment;
 pub use socket::PacketSocket;

@@ -16,9 +16,10 @@ pub mod payload;
 pub mod prober;
 pub mod server;
 pub mod sessions;
+pub mod syns;
 pub mod transfers;
 
-pub use churn::{Churn, FirstToClose, Tally};
+pub use churn::{Churn, FirstToClose, Pace, Tally};
 pub use client::Failure;
 pub use heartbeat::Heartbeat;
 pub use instance::Instance;

@@ -1,11 +1,11 @@
 //! With one of three backends dead, and nothing that tests their health, no client sees a failed connection.
 
-use std::{fs, thread};
+use std::thread;
 
 use gateway_tests::{
-    BackendSide, Family, Gateway, Lab, Mode, Namespace, Topology,
+    BackendSide, Family, Gateway, Lab, Mode, Topology,
     scenario::{BACKEND_PORT, PORT, cases, config, service_name},
-    traffic::{Behaviour, Failure, Server, client},
+    traffic::{Behaviour, Failure, Server, client, syns::repeated_syns},
 };
 use serde_json::Value;
 
@@ -23,15 +23,6 @@ fn servers(lab: &Lab) -> Vec<Server> {
 fn connect(lab: &Lab, family: Family, seed: u64) -> Result<(), Failure> {
     let stream = client::connect(&lab.client, lab.front.at(family, PORT))?;
     client::exchange_short(&stream, seed)
-}
-
-/// SYNs that the kernel of `namespace` has sent again.
-fn repeated_syns(namespace: &Namespace) -> u64 {
-    let counters = namespace.run(|| fs::read_to_string("/proc/thread-self/net/netstat").expect("procfs is there"));
-    let mut lines = counters.lines().filter_map(|line| line.strip_prefix("TcpExt:")).map(str::split_whitespace);
-    let (Some(names), Some(values)) = (lines.next(), lines.next()) else { panic!("no TcpExt in {counters}") };
-    let (_, value) = names.zip(values).find(|(name, _)| *name == "TCPSynRetrans").expect("the kernel counts them");
-    value.parse().expect("a number")
 }
 
 /// The dead backend's counters.

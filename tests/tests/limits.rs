@@ -2,7 +2,7 @@
 //! others nothing.
 
 use std::{
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -11,7 +11,6 @@ use gateway_tests::{
     scenario::{BACKEND_PORT, PORT, cases, service},
     traffic::{Behaviour, DEADLINE, Failure, Server, client, crowd},
 };
-use socket2::{Domain, Socket, Type};
 
 /// How long a SYN that is dropped is waited for: an answer would be here at once.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -41,13 +40,8 @@ impl<'lab> Scene<'lab> {
     }
 
     /// A connection attempt from one of the client's addresses that does not wait for a second SYN.
-    fn try_from(&self, source: SocketAddr) -> Result<TcpStream, Failure> {
-        self.lab.client.run(|| {
-            let socket = Socket::new(Domain::for_address(source), Type::STREAM, None).unwrap();
-            socket.bind(&source.into()).unwrap();
-            socket.connect_timeout(&self.to().into(), PATIENCE)?;
-            Ok(socket.into())
-        })
+    fn try_from(&self, source: IpAddr) -> Result<TcpStream, Failure> {
+        self.lab.client.run(|| client::connect_from(source, self.to(), PATIENCE))
     }
 
     fn packets(&self, reason: &str) -> u64 {
@@ -119,8 +113,7 @@ fn silence_beyond_a_limit() {
         let lab = Topology::two_arm(1).build();
         let scene = Scene::new(&lab, mode, family, "connections = 1, answer = \"drop\"");
         let first = scene.connect().unwrap();
-        let source = SocketAddr::new(lab.client.address(family), 0);
-        assert_eq!(scene.try_from(source).unwrap_err(), Failure::Timeout, "{mode:?} {family:?}");
+        assert_eq!(scene.try_from(lab.client.address(family)).unwrap_err(), Failure::Timeout, "{mode:?} {family:?}");
         assert!(scene.packets("limit_connections") >= 1);
         client::exchange(&first, 1, 10_000).unwrap();
     }
@@ -168,8 +161,8 @@ fn flooding_source_hurts_no_other() {
         }
         let limits = "new_per_second = 1000, connections_per_source = 20, new_per_second_per_source = 50";
         let scene = Scene::new(&lab, mode, family, limits);
-        let flooding = SocketAddr::new(lab.client.address(family), 0);
-        let honest = SocketAddr::new(second.parse().unwrap(), 0);
+        let flooding = lab.client.address(family);
+        let honest: IpAddr = second.parse().unwrap();
         let mut held = Vec::new();
         for round in 0..10 {
             for _ in 0..100 {

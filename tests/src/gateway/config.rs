@@ -1,6 +1,10 @@
 //! Configuration files for the gateway under test.
 
-use std::{env, fmt::Write, net::SocketAddr};
+use std::{
+    env,
+    fmt::Write,
+    net::{IpAddr, SocketAddr},
+};
 
 use crate::{Family, Lab};
 
@@ -102,8 +106,12 @@ const IN_MEMORY: &str = "a string takes all";
 #[derive(Clone, Debug)]
 pub struct GatewayConfig {
     head: String,
+    /// Source addresses, and ports if not the default.
+    snat: (Vec<String>, Option<String>),
     /// Established flows, half-open flows.
     capacity: (u32, u32),
+    /// More keys of `[flows]`.
+    flows: Vec<String>,
     services: Vec<ServiceConfig>,
 }
 
@@ -116,8 +124,7 @@ impl GatewayConfig {
         let snat = addresses(|lab, family| vec![lab.front.snat(family).to_string()]);
         let mut head = format!(
             "[control]\nsocket = {:?}\nstate = {:?}\n\n\
-             [public]\nhostname = \"tcp-1.example.com\"\naddress = {public:?}\nports = \"21000-21999\"\n\n\
-             [snat]\naddresses = {snat:?}\n",
+             [public]\nhostname = \"tcp-1.example.com\"\naddress = {public:?}\nports = \"21000-21999\"\n",
             directory.join("gateway.sock"),
             directory.join("state"),
         );
@@ -125,13 +132,28 @@ impl GatewayConfig {
             let mode = if name.starts_with("eth") { mode } else { Mode::Tc };
             writeln!(head, "\n[[interface]]\nname = {name:?}\nmode = {:?}", mode.name()).expect(IN_MEMORY);
         }
-        Self { head, capacity: (65_536, 16_384), services: Vec::new() }
+        Self { head, snat: (snat, None), capacity: (65_536, 16_384), flows: Vec::new(), services: Vec::new() }
+    }
+
+    /// Translates to these addresses, besides those of the lab, and to ports of this range.
+    #[must_use]
+    pub fn sources(mut self, more: &[IpAddr], ports: &str) -> Self {
+        self.snat.0.extend(more.iter().map(ToString::to_string));
+        self.snat.1 = Some(ports.to_owned());
+        self
     }
 
     /// Room for this many established and half-open flows.
     #[must_use]
     pub fn capacity(mut self, flows: u32, half_open: u32) -> Self {
         self.capacity = (flows, half_open);
+        self
+    }
+
+    /// Adds a key to `[flows]`, written as in the file: `full = "reset"`.
+    #[must_use]
+    pub fn with_flows(mut self, key: &str) -> Self {
+        self.flows.push(key.to_owned());
         self
     }
 
@@ -144,10 +166,18 @@ impl GatewayConfig {
 
     pub fn to_toml(&self) -> String {
         let mut toml = self.head.clone();
+        let (addresses, ports) = &self.snat;
+        writeln!(toml, "\n[snat]\naddresses = {addresses:?}").expect(IN_MEMORY);
+        if let Some(ports) = ports {
+            writeln!(toml, "ports = {ports:?}").expect(IN_MEMORY);
+        }
         let (flows, half_open) = self.capacity;
         writeln!(toml, "\n[flows]\ncapacity = {flows}\nhalf_open = {half_open}").expect(IN_MEMORY);
         if let Ok(table) = env::var(FLOW_TABLE) {
             writeln!(toml, "table = {table:?}").expect(IN_MEMORY);
+        }
+        for key in &self.flows {
+            writeln!(toml, "{key}").expect(IN_MEMORY);
         }
         self.services.iter().for_each(|service| service.write(&mut toml));
         toml

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::Read,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,10 +12,34 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::client::{self, Failure};
+use super::{
+    DEADLINE,
+    client::{self, Failure},
+};
 use crate::Namespace;
 
 const WORKERS: u32 = 4;
+
+/// How connections come and go.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    pub per_second: u32,
+    pub first_to_close: FirstToClose,
+    /// Connections at the same time, at most.
+    pub workers: u32,
+    /// For a handshake.
+    pub deadline: Duration,
+    /// Addresses that take turns as the client's; empty: the kernel chooses.
+    pub sources: Vec<IpAddr>,
+}
+
+impl Pace {
+    /// Clients close first.
+    pub fn new(per_second: u32) -> Self {
+        let first_to_close = FirstToClose::Client;
+        Self { per_second, first_to_close, workers: WORKERS, deadline: DEADLINE, sources: Vec::new() }
+    }
+}
 
 /// Which side ends a connection, and so keeps it in TIME-WAIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,19 +96,25 @@ impl Churn {
     /// Starts `per_second` connections a second from `namespace`.
     #[track_caller]
     pub fn start(namespace: &Namespace, to: SocketAddr, per_second: u32) -> Self {
-        Self::start_closing(namespace, to, per_second, FirstToClose::Client)
+        Self::start_at(namespace, to, Pace::new(per_second))
     }
 
     /// Starts the load with a choice of who closes.
     #[track_caller]
     pub fn start_closing(namespace: &Namespace, to: SocketAddr, per_second: u32, first: FirstToClose) -> Self {
+        Self::start_at(namespace, to, Pace { first_to_close: first, ..Pace::new(per_second) })
+    }
+
+    /// Starts the load at a pace.
+    #[track_caller]
+    pub fn start_at(namespace: &Namespace, to: SocketAddr, pace: Pace) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let interval = Duration::from_secs(1) * WORKERS / per_second;
-        let start = |_| {
-            let stop = Arc::clone(&stop);
-            namespace.spawn(move || work(&stop, to, interval, first))
+        let pace = Arc::new(pace);
+        let start = |worker| {
+            let (stop, pace) = (Arc::clone(&stop), Arc::clone(&pace));
+            namespace.spawn(move || work(&stop, to, &pace, worker))
         };
-        Self { workers: (0..WORKERS).map(start).collect(), stop }
+        Self { workers: (0..pace.workers).map(start).collect(), stop }
     }
 
     /// Lets the load run for a time and ends it.
@@ -94,10 +124,15 @@ impl Churn {
         self.stop()
     }
 
+    /// Has the load end with the connections that are open or being opened.
+    pub fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
     /// Ends the load and tells what came of it.
     #[track_caller]
     pub fn stop(mut self) -> Tally {
-        self.stop.store(true, Ordering::Relaxed);
+        self.end();
         let mut tally = Tally::default();
         for worker in self.workers.drain(..) {
             tally.merge(worker.join().expect("workers do not panic"));
@@ -108,29 +143,35 @@ impl Churn {
 
 impl Drop for Churn {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.end();
     }
 }
 
-fn work(stop: &AtomicBool, to: SocketAddr, interval: Duration, first: FirstToClose) -> Tally {
+fn work(stop: &AtomicBool, to: SocketAddr, pace: &Pace, worker: u32) -> Tally {
+    let interval = Duration::from_secs(1) * pace.workers / pace.per_second;
     let mut tally = Tally::default();
-    let mut next = Instant::now();
-    for seed in 0.. {
+    // Workers take turns, also with the first connection.
+    let mut next = Instant::now() + interval * worker / pace.workers;
+    // Each connection of the load says other bytes than any other.
+    for seed in u64::from(worker) << 32.. {
+        thread::sleep(next.saturating_duration_since(Instant::now()));
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        tally.add(one_connection(to, seed, first));
+        tally.add(one_connection(to, seed, pace));
         next += interval;
-        thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     tally
 }
 
-fn one_connection(to: SocketAddr, seed: u64, first: FirstToClose) -> Result<String, Failure> {
-    let mut stream = client::connect_here(to)?;
+fn one_connection(to: SocketAddr, seed: u64, pace: &Pace) -> Result<String, Failure> {
+    let mut stream = match pace.sources.len() {
+        0 => client::connect_here(to, pace.deadline)?,
+        sources => client::connect_from(pace.sources[seed as u32 as usize % sources], to, pace.deadline)?,
+    };
     let server = client::read_identity(&stream)?;
     client::exchange_short(&stream, seed)?;
-    if first == FirstToClose::Server && stream.read(&mut [0])? != 0 {
+    if pace.first_to_close == FirstToClose::Server && stream.read(&mut [0])? != 0 {
         return Err(Failure::WrongBytes);
     }
     Ok(server)

@@ -3,12 +3,13 @@
 use std::{
     fmt,
     io::{self, BufRead, BufReader, ErrorKind, Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
     thread,
     time::{Duration, Instant},
 };
 
-use socket2::SockRef;
+use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{DEADLINE, payload};
 use crate::Namespace;
@@ -56,12 +57,28 @@ impl fmt::Display for Failure {
 /// # Errors
 /// How the connection failed; after [`DEADLINE`] that is [`Failure::Timeout`].
 pub fn connect(namespace: &Namespace, to: SocketAddr) -> Result<TcpStream, Failure> {
-    namespace.run(|| connect_here(to))
+    namespace.run(|| connect_here(to, DEADLINE))
 }
 
-/// [`connect`] from a thread that is in the namespace.
-pub(super) fn connect_here(to: SocketAddr) -> Result<TcpStream, Failure> {
-    let stream = TcpStream::connect_timeout(&to, DEADLINE)?;
+/// [`connect`] from a thread that is in the namespace, with a deadline for the handshake.
+pub(super) fn connect_here(to: SocketAddr, deadline: Duration) -> Result<TcpStream, Failure> {
+    prepare(TcpStream::connect_timeout(&to, deadline)?)
+}
+
+/// The same from one of the namespace's addresses.
+///
+/// # Errors
+/// How the connection failed.
+pub fn connect_from(source: IpAddr, to: SocketAddr, deadline: Duration) -> Result<TcpStream, Failure> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+    // The port is chosen when it is known where the connection goes, so that the address has enough of them.
+    setsockopt(&socket, IpBindAddressNoPort, &true).map_err(io::Error::from)?;
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    socket.connect_timeout(&to.into(), deadline)?;
+    prepare(socket.into())
+}
+
+fn prepare(stream: TcpStream) -> Result<TcpStream, Failure> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(DEADLINE))?;
     stream.set_write_timeout(Some(DEADLINE))?;

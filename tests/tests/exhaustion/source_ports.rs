@@ -1,0 +1,57 @@
+//! Source ports that run out.
+
+use std::{net::IpAddr, time::Duration};
+
+use gateway_tests::{
+    Family, Gateway, Lab, Mode, Topology,
+    scenario::{PORT, config, servers},
+    traffic::{Behaviour, crowd},
+};
+
+const RANGE: &str = "40000-40511";
+const PORTS: usize = 512;
+const BACKENDS: usize = 2;
+const ADDRESSES: usize = 2;
+const PLACES: usize = PORTS * BACKENDS * ADDRESSES;
+/// More than there is room for, by so much that chance fills every backend.
+const ATTEMPTS: usize = PLACES + PLACES / 4;
+/// Time for a SYN and three repetitions.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Gives the front server a second source address of each family.
+fn second_addresses(lab: &Lab) -> [IpAddr; 2] {
+    lab.front.ip(&["addr add 10.0.0.2/24 dev eth1", "addr add fd00::2/64 dev eth1 nodad"]);
+    ["10.0.0.2", "fd00::2"].map(|address| address.parse().unwrap())
+}
+
+fn ports_warnings(gateway: &Gateway) -> usize {
+    let status = gateway.json(&["status"]);
+    let warnings = status["warnings"].as_array().unwrap().iter().filter_map(|warning| warning.as_str());
+    warnings.filter(|warning| warning.starts_with("the source ports towards backend ")).count()
+}
+
+#[test]
+fn nearly_every_source_port_of_every_address_towards_every_backend_carries_a_connection() {
+    for (mode, family) in [(Mode::XdpNative, Family::V4), (Mode::Tc, Family::V6)] {
+        let lab = Topology::two_arm(BACKENDS).build();
+        let more = second_addresses(&lab);
+        let servers = servers(&lab, &Behaviour::Echo);
+        let gateway = Gateway::start(&lab, &config(&lab, mode).sources(&more, RANGE));
+        let open = crowd::open_at_once(&lab.client, lab.front.at(family, PORT), ATTEMPTS, PATIENCE);
+        let refused = gateway.packets("ports_exhausted");
+        println!("{mode:?} {family:?}: {} of {PLACES} places are taken, {refused} SYNs were refused", open.len());
+        assert!(open.len() * 100 >= PLACES * 95, "{mode:?} {family:?}: {} of {PLACES}", open.len());
+        assert!(open.len() <= PLACES && refused > 0, "{mode:?} {family:?}: {} and {refused}", open.len());
+        crowd::exchange_on_all(&open).unwrap();
+        let mut peers: Vec<_> = servers
+            .iter()
+            .zip(0..)
+            .flat_map(|(server, number)| server.peers().into_iter().map(move |peer| (number, peer)))
+            .collect();
+        let accepted = peers.len();
+        peers.sort_unstable();
+        peers.dedup();
+        assert_eq!((accepted, peers.len()), (open.len(), open.len()), "no two connections look alike to a backend");
+        assert_eq!(ports_warnings(&gateway), BACKENDS);
+    }
+}
