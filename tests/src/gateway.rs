@@ -12,11 +12,13 @@ use nix::sys::signal::Signal;
 
 use crate::{Lab, Output, Process};
 
+mod another_build;
 mod config;
 
+pub use another_build::another_build;
 pub use config::{GatewayConfig, Mode, ServiceConfig};
 
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running daemon. Dropping it stops it and takes its datapath off.

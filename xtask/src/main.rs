@@ -36,7 +36,6 @@ enum Task {
     Test(test::Test),
     Bench(bench::Bench),
     Fuzz(fuzz::Fuzz),
-    Kernels(kernels::Kernels),
     #[command(hide = true)]
     TestProgram(test::TestProgram),
 }
@@ -51,7 +50,6 @@ fn main() -> ExitCode {
         Task::Test(task) => task.execute(),
         Task::Bench(task) => task.execute(),
         Task::Fuzz(task) => task.execute(),
-        Task::Kernels(task) => task.execute(),
         Task::TestProgram(task) => task.execute(),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };

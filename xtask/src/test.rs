@@ -1,12 +1,12 @@
 //! `test`: lint, then every test in one run of the test runner, whose summary comes last.
 //!
 //! Host tests run as the invoking user, the namespace tests of `gateway-tests` as root. They find the gateway
-//! under test in `GATEWAY_BIN`.
+//! under test in `GATEWAY_BIN`. The last step is a part of them on other kernels.
 
 use std::{
     env,
     ffi::OsString,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     command::{self, announce, cargo},
+    kernels,
     lint::{self, USERSPACE},
     privilege,
     setup::{self, Need},
@@ -30,7 +31,8 @@ const ROOT_PACKAGE: &str = "gateway-tests";
 /// Run lint and every test: unit, property, fixtures, namespaces.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask test\n  cargo xtask test hairpin --no-lint\n  cargo xtask test --flow-table hash"
+    after_help = "Examples:\n  cargo xtask test\n  cargo xtask test hairpin --no-lint\n  cargo xtask test --flow-table \
+                  hash\n  cargo xtask test --kernel 6.1,6.12"
 )]
 pub struct Test {
     /// Run only the tests whose name contains this.
@@ -41,23 +43,36 @@ pub struct Test {
     /// What holds the flows of the gateways under test: the default, or the kernel's hash maps.
     #[arg(long, value_name = "KIND", value_parser = ["buckets", "hash"], default_value = "buckets")]
     flow_table: String,
+    /// Run only what can be run on other kernels: on Debian's newest of each of these series, in an emulator.
+    #[arg(long, value_name = "SERIES", value_delimiter = ',')]
+    kernel: Vec<String>,
 }
 
 impl Test {
     pub fn execute(self) -> Result<()> {
+        if !self.kernel.is_empty() {
+            return self.on_kernels(&self.kernel);
+        }
         let toolchain = setup::ensure(if self.no_lint { &[Need::Lab, Need::Applications] } else { &Need::ALL })?;
         if !self.no_lint {
             lint::check(&toolchain)?;
         }
-        announce("Building", "the gateway under test");
-        command::run(&mut cargo(&["build", "--quiet", "--package=gateway"]))?;
+        let gateway = build()?;
         privilege::mount_bpffs()?;
-        let gateway = workspace::binary("debug", "gateway")?;
         if command::succeeds("cargo", &["nextest", "--version"]) {
             self.with_nextest(&gateway)
         } else {
             self.with_cargo_test(&gateway)
+        }?;
+        if self.filter.is_none() && kernels::are_possible() {
+            self.on_kernels(&kernels::USUAL.map(str::to_owned))?;
         }
+        Ok(())
+    }
+
+    fn on_kernels(&self, series: &[String]) -> Result<()> {
+        setup::ensure(&[Need::Lab, Need::Kernels])?;
+        kernels::test(series, self.filter.as_deref(), &build()?, &self.flow_table)
     }
 
     fn with_nextest(&self, gateway: &Path) -> Result<()> {
@@ -79,6 +94,13 @@ impl Test {
         test.args(runner()?).args(&self.filter).args(["--", "--test-threads=2"]);
         command::run(test.env(GATEWAY_BIN, gateway).env(FLOW_TABLE, &self.flow_table))
     }
+}
+
+/// The gateway under test.
+fn build() -> Result<PathBuf> {
+    announce("Building", "the gateway under test");
+    command::run(&mut cargo(&["build", "--quiet", "--package=gateway"]))?;
+    workspace::binary("debug", "gateway")
 }
 
 /// The arguments with which cargo starts test programs through [`TestProgram`], where this process is not root.

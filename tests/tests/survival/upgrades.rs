@@ -13,7 +13,7 @@ use gateway_tests::{
     traffic::{Behaviour, Churn, Heartbeat, Prober, Transfers, client, prober},
 };
 
-use crate::datapath::{Pinned, another_build};
+use crate::datapath::Pinned;
 
 const TRANSFERS: usize = 1_000;
 const NEW_PER_SECOND: u32 = 50;
@@ -75,7 +75,7 @@ fn transfers_outlive_twenty_changes_of_the_daemon(mode: Mode) {
     let probed =
         ServiceConfig::new("probe", lab.front.at(Family::V4, PROBE), &[lab.backends[0].at(Family::V4, PROBE_BACKEND)]);
     let config = config(&lab, mode).service(probed);
-    let builds = [gateway::program(), another_build(&lab)];
+    let builds = [gateway::program(), gateway::another_build(&lab)];
     let mut daemon = Daemon { lab: &lab, config, builds, build: 0, running: None };
     daemon.start();
 
@@ -193,7 +193,7 @@ fn programs_are_adopted_by_the_same_build_and_replaced_by_another() {
         assert_eq!(Pinned::of(&lab), first, "{mode:?}: a start of the same build");
         connection.expect_beats(10);
         gateway.kill();
-        let gateway = start(another_build(&lab));
+        let gateway = start(gateway::another_build(&lab));
         let other = Pinned::of(&lab);
         assert_eq!((&other.maps, other.link_ids()), (&first.maps, first.link_ids()), "{mode:?}: maps and links stay");
         assert_eq!(other.programs.len(), 2, "{mode:?}: {other:?}");

@@ -1,4 +1,4 @@
-//! The initial file system of a machine: busybox, the gateway, the programs of the lab with their libraries, the
+//! The initial file system of a machine: busybox, the gateway, tests, the programs of the lab with their libraries, the
 //! kernel's modules, and the script that is its first process.
 
 use std::{
@@ -9,49 +9,81 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::package::Kernel;
 use crate::command;
 
 const INIT: &str = include_str!("../../kernels/init.sh");
 
-/// Modules that the gateway and the lab need where the kernel does not have them built in, by path without the suffix.
-const MODULES: [&str; 3] = ["drivers/net/veth", "net/sched/sch_ingress", "net/sched/cls_bpf"];
+/// Modules that the gateway and the lab need where the kernel does not have them built in, by path without the suffix,
+/// each after those that it needs itself.
+const MODULES: [&str; 9] = [
+    "drivers/net/veth",
+    "net/sched/sch_ingress",
+    "net/sched/cls_bpf",
+    "net/llc/llc",
+    "net/802/stp",
+    "net/bridge/bridge",
+    "net/802/garp",
+    "net/802/mrp",
+    "net/8021q/8021q",
+];
 
 /// Programs of the host that busybox has no match for.
-const PROGRAMS: [&str; 2] = ["ip", "ethtool"];
+const PROGRAMS: [&str; 5] = ["bpftool", "ethtool", "ip", "ping", "tc"];
 
-/// Builds the file system for the unpacked `kernel` below `folder`. Returns the archive.
-pub fn build(folder: &Path, kernel: &Path, gateway: &Path) -> Result<PathBuf> {
-    let root = folder.join("root");
-    if root.exists() {
-        fs::remove_dir_all(&root).with_context(|| format!("remove {}", root.display()))?;
+/// Where tests look for programs that cargo built beside them.
+const BUILT: &str = "target/debug";
+
+const FOLDERS: [&str; 11] =
+    ["bin", "dev", "etc", "mnt", "modules", "proc", "run", "sys", "tmp", "target/debug/deps", "usr/bin"];
+
+/// What the file system holds beside the kernel's modules.
+pub struct Image<'a> {
+    pub gateway: &'a Path,
+    /// The program of the servers that the tests start.
+    pub server: &'a Path,
+    pub tests: &'a [(&'static str, PathBuf)],
+    /// What the script runs, in its own words.
+    pub plan: &'a str,
+}
+
+impl Image<'_> {
+    /// Builds the file system for the unpacked `kernel` below `folder`. Returns the archive.
+    pub fn build(&self, folder: &Path, kernel: &Kernel) -> Result<PathBuf> {
+        let root = folder.join("root");
+        if root.exists() {
+            fs::remove_dir_all(&root).with_context(|| format!("remove {}", root.display()))?;
+        }
+        for name in FOLDERS {
+            let path = root.join(name);
+            fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+        }
+        copy(&which::which("busybox").context("find busybox")?, &root.join("bin/busybox"))?;
+        for name in PROGRAMS {
+            install(&find_program(name)?, &root, &format!("bin/{name}"))?;
+        }
+        install(self.gateway, &root, &format!("{BUILT}/gateway"))?;
+        install(self.server, &root, &format!("{BUILT}/server"))?;
+        for (name, program) in self.tests {
+            install(program, &root, &format!("{BUILT}/deps/{name}"))?;
+        }
+        copy_modules(kernel, &root)?;
+        write(&root.join("plan"), self.plan)?;
+        write(&root.join("init"), INIT)?;
+        command::run(Command::new("chmod").arg("+x").arg(root.join("init")))?;
+        let archive = folder.join("image.cpio");
+        pack(&root, &archive)?;
+        Ok(archive)
     }
-    for name in ["bin", "dev", "modules", "proc", "run", "sys", "tmp"] {
-        let path = root.join(name);
-        fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
-    }
-    copy(&which::which("busybox").context("find busybox")?, &root.join("bin/busybox"))?;
-    let stripped = root.join("bin/gateway");
-    command::run(Command::new("strip").arg("-o").arg(&stripped).arg(gateway))?;
-    copy_libraries(gateway, &root)?;
-    for program in PROGRAMS {
-        let path = find_program(program)?;
-        copy(&path, &root.join("bin").join(program))?;
-        copy_libraries(&path, &root)?;
-    }
-    copy_modules(kernel, &root)?;
-    let init = root.join("init");
-    fs::write(&init, INIT).with_context(|| format!("write {}", init.display()))?;
-    command::run(Command::new("chmod").arg("+x").arg(&init))?;
-    let archive = folder.join("image.cpio");
-    pack(&root, &archive)?;
-    Ok(archive)
 }
 
 fn find_program(name: &str) -> Result<PathBuf> {
     which::which_in(name, Some("/usr/sbin:/sbin:/usr/bin:/bin"), "/").with_context(|| format!("find {name}"))
 }
 
-fn copy_libraries(program: &Path, root: &Path) -> Result<()> {
+/// Copies a program without its debug information, and the libraries that it loads.
+fn install(program: &Path, root: &Path, to: &str) -> Result<()> {
+    command::run(Command::new("strip").arg("-o").arg(root.join(to)).arg(program))?;
     let output = Command::new("ldd").arg(program).output().context("start `ldd`")?;
     ensure!(output.status.success(), "`ldd {}` failed ({})", program.display(), output.status);
     let listing = String::from_utf8(output.stdout).context("read the output of `ldd`")?;
@@ -61,10 +93,10 @@ fn copy_libraries(program: &Path, root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn copy_modules(kernel: &Path, root: &Path) -> Result<()> {
-    let modules = super::package::only_entry(&kernel.join("lib/modules"), "")?.join("kernel");
+fn copy_modules(kernel: &Kernel, root: &Path) -> Result<()> {
+    let modules = kernel.modules()?.join("kernel");
     for (order, module) in MODULES.iter().enumerate() {
-        let target = root.join("modules").join(format!("{order}.ko"));
+        let target = root.join("modules").join(format!("{order:02}.ko"));
         let plain = modules.join(format!("{module}.ko"));
         let compressed = modules.join(format!("{module}.ko.xz"));
         if plain.exists() {
@@ -96,4 +128,8 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     }
     fs::copy(from, to).with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
     Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }

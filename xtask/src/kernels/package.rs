@@ -1,4 +1,7 @@
-//! Kernels as apt has them: found, downloaded and unpacked, never installed.
+//! Kernels as Debian packs them: found, downloaded and unpacked, never installed.
+//!
+//! Until Linux 7.2 one package has all of a kernel, with its image in `/boot` and its modules in `/lib`; later ones are in
+//! three, and everything is in `/usr/lib/modules`.
 
 use std::{
     fs,
@@ -6,52 +9,102 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 
+use super::apt::Apt;
 use crate::command::{self, announce};
 
 /// The flavour for virtual machines: small, with all that a gateway needs.
 const FLAVOUR: &str = "-cloud-amd64";
+/// What the names of a kernel's packages begin with; the first is always there.
+const PARTS: [&str; 3] = ["linux-image-", "linux-binary-", "linux-modules-"];
 
-/// The package of the newest kernel of `series` (`6.1`).
-pub fn newest(series: &str) -> Result<String> {
-    let prefix = format!("linux-image-{series}.");
-    let output = Command::new("apt-cache").args(["pkgnames", &prefix]).output().context("start `apt-cache`")?;
-    ensure!(output.status.success(), "`apt-cache pkgnames` failed ({})", output.status);
-    let names = String::from_utf8(output.stdout).context("read the names of packages")?;
-    let kernels = names.lines().filter(|name| name.ends_with(FLAVOUR));
-    let newest = kernels.max_by_key(|name| numbers(name));
-    newest.map(str::to_owned).with_context(|| {
-        format!("apt has no package {prefix}*{FLAVOUR}: run `apt-get update`, or name a series of this Debian release")
-    })
+/// A kernel, and the apt that has its packages.
+pub struct Package {
+    /// Of the one that stands for the kernel.
+    pub name: String,
+    apt: Apt,
 }
 
-/// The folder into which `package` is unpacked, below `folder`; it is downloaded the first time.
-pub fn fetch(folder: &Path, package: &str) -> Result<PathBuf> {
-    let unpacked = folder.join(package);
-    if unpacked.exists() {
-        return Ok(unpacked);
+/// A kernel's files.
+pub struct Kernel {
+    root: PathBuf,
+}
+
+impl Package {
+    /// The newest kernel of `series` (`6.1`): of this machine's release, or of a newer one, whose lists are kept below
+    /// `folder`.
+    pub fn newest(folder: &Path, series: &str) -> Result<Self> {
+        let apt = Apt::of_this_machine();
+        if let Some(name) = newest(&apt, series)? {
+            return Ok(Self { name, apt });
+        }
+        announce("Looking", &format!("for Linux {series} in newer releases of Debian"));
+        let apt = Apt::of_newer_releases(folder)?;
+        match newest(&apt, series)? {
+            Some(name) => Ok(Self { name, apt }),
+            None => bail!("no release of Debian has Linux {series}, as far as is known here: run `apt-get update`"),
+        }
     }
-    let download = folder.join("download");
-    if download.exists() {
+
+    /// The kernel unpacked below `folder`; it is downloaded the first time.
+    pub fn fetch(&self, folder: &Path) -> Result<Kernel> {
+        let unpacked = folder.join(&self.name);
+        if unpacked.exists() {
+            return Ok(Kernel { root: unpacked });
+        }
+        let download = folder.join("download");
+        if download.exists() {
+            fs::remove_dir_all(&download).with_context(|| format!("remove {}", download.display()))?;
+        }
+        fs::create_dir_all(&download).with_context(|| format!("create {}", download.display()))?;
+        let partial = download.join("unpacked");
+        for package in self.parts()? {
+            self.apt.download(&package, &download)?;
+            let archive = only_entry(&download, &format!("{package}_"))?;
+            command::run(Command::new("dpkg").arg("--extract").arg(archive).arg(&partial))?;
+        }
+        fs::rename(&partial, &unpacked).with_context(|| format!("rename {}", partial.display()))?;
         fs::remove_dir_all(&download).with_context(|| format!("remove {}", download.display()))?;
+        Ok(Kernel { root: unpacked })
     }
-    fs::create_dir_all(&download).with_context(|| format!("create {}", download.display()))?;
-    announce("Downloading", package);
-    // Root's apt would download as a user who may not write here, and warn about it.
-    let mut apt = Command::new("apt-get");
-    apt.args(["--quiet=2", "-o", "APT::Sandbox::User=root", "download", package]).current_dir(&download);
-    command::run(&mut apt)?;
-    let archive = only_entry(&download, package)?;
-    let partial = download.join("unpacked");
-    command::run(Command::new("dpkg").arg("--extract").arg(archive).arg(&partial))?;
-    fs::rename(&partial, &unpacked).with_context(|| format!("rename {}", partial.display()))?;
-    fs::remove_dir_all(&download).with_context(|| format!("remove {}", download.display()))?;
-    Ok(unpacked)
+
+    /// All packages of the kernel.
+    fn parts(&self) -> Result<Vec<String>> {
+        let [image, others @ ..] = PARTS;
+        let release = self.name.strip_prefix(image).context("a kernel's package has another name")?;
+        let mut parts = vec![self.name.clone()];
+        for name in others.map(|part| format!("{part}{release}")) {
+            if self.apt.names(&name)?.contains(&name) {
+                parts.push(name);
+            }
+        }
+        Ok(parts)
+    }
+}
+
+impl Kernel {
+    /// What the emulator boots.
+    pub fn image(&self) -> Result<PathBuf> {
+        let boot = self.root.join("boot");
+        if boot.exists() { only_entry(&boot, "vmlinuz-") } else { Ok(self.modules()?.join("vmlinuz")) }
+    }
+
+    /// The folder of its modules.
+    pub fn modules(&self) -> Result<PathBuf> {
+        let folders = ["lib/modules", "usr/lib/modules"].map(|folder| self.root.join(folder));
+        let folder = folders.iter().find(|folder| folder.exists());
+        only_entry(folder.with_context(|| format!("{} has no modules", self.root.display()))?, "")
+    }
+}
+
+fn newest(apt: &Apt, series: &str) -> Result<Option<String>> {
+    let names = apt.names(&format!("linux-image-{series}."))?;
+    Ok(names.into_iter().filter(|name| name.ends_with(FLAVOUR)).max_by_key(|name| numbers(name)))
 }
 
 /// The entry of `folder` whose name begins with `prefix`.
-pub fn only_entry(folder: &Path, prefix: &str) -> Result<PathBuf> {
+fn only_entry(folder: &Path, prefix: &str) -> Result<PathBuf> {
     let entries = fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
     for entry in entries {
         let entry = entry.with_context(|| format!("list {}", folder.display()))?;
