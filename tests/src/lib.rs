@@ -10,6 +10,7 @@ pub mod docker;
 pub mod eventually;
 pub mod gateway;
 pub mod host;
+pub mod interrupt;
 pub mod kernel_nat;
 pub mod lab_id;
 pub mod leftovers;

@@ -13,6 +13,7 @@ mod lint;
 mod privilege;
 mod run;
 mod setup;
+mod soak;
 mod test;
 #[path = "../../gateway/build/toolchain.rs"]
 mod toolchain;
@@ -36,6 +37,7 @@ enum Task {
     Test(test::Test),
     Bench(bench::Bench),
     Fuzz(fuzz::Fuzz),
+    Soak(soak::Soak),
     #[command(hide = true)]
     TestProgram(test::TestProgram),
 }
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Task::Test(task) => task.execute(),
         Task::Bench(task) => task.execute(),
         Task::Fuzz(task) => task.execute(),
+        Task::Soak(task) => task.execute(),
         Task::TestProgram(task) => task.execute(),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };

@@ -61,7 +61,10 @@ pub fn connect(namespace: &Namespace, to: SocketAddr) -> Result<TcpStream, Failu
 }
 
 /// [`connect`] from a thread that is in the namespace, with a deadline for the handshake.
-pub(super) fn connect_here(to: SocketAddr, deadline: Duration) -> Result<TcpStream, Failure> {
+///
+/// # Errors
+/// How the connection failed.
+pub fn connect_here(to: SocketAddr, deadline: Duration) -> Result<TcpStream, Failure> {
     prepare(TcpStream::connect_timeout(&to, deadline)?)
 }
 

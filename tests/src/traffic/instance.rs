@@ -32,8 +32,18 @@ impl Instance {
         format!("{},pid={}", self.address, self.process.id())
     }
 
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
+    }
+
+    /// Waits for the end of a server that was killed, and so has no ledger.
+    #[track_caller]
+    pub fn wait(&mut self, timeout: Duration) {
+        self.process.wait(timeout);
     }
 
     /// Waits for the end of a server that was told to end, and asks what it has done.

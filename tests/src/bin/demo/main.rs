@@ -5,9 +5,8 @@
 
 use std::process::ExitCode;
 
-use gateway_tests::{BackendSide, Family, Mode, Topology};
+use gateway_tests::{BackendSide, Family, Mode, Topology, interrupt};
 
-mod interrupt;
 mod stage;
 mod summary;
 

@@ -2,10 +2,14 @@
 
 use std::thread;
 
-use gateway_tests::leftovers;
 use nix::sys::signal::{SigSet, Signal};
 
+use crate::leftovers;
+
 /// Removes every lab of this process and ends it when it is interrupted. Call it before threads are started.
+///
+/// # Panics
+/// When the kernel refuses to block signals.
 pub fn clean_up_on_signals() {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
     // Threads inherit the mask, so only the waiting one gets the signals; the lab's programs start without it.
