@@ -89,7 +89,7 @@ impl Traffic {
     pub fn new(seed: u64) -> Self {
         let mut tables = HostTables::new(seed);
         (tables.settings.ports, tables.settings.capacity) = (PORTS, CAPACITY);
-        tables.settings.full = if seed % 2 == 0 { Answer::Reset } else { Answer::Drop };
+        tables.settings.full = if seed.is_multiple_of(2) { Answer::Reset } else { Answer::Drop };
         for address in SNAT {
             tables.add_snat(address.parse().expect("a valid address"));
         }
