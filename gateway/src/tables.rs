@@ -25,7 +25,7 @@ use std::{
 use anyhow::{Context, Result};
 use aya::maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray};
 use gateway_common::{
-    abi::{self, Direction, Egress, Link, MAX_SNAT, Settings, ticks_from_secs},
+    abi::{self, Egress, Link, MAX_SNAT, Settings, ticks_from_secs},
     nat::{self, Reason},
 };
 
@@ -64,7 +64,7 @@ pub struct Tables {
     open_flows: mapped::MappedArray<i64>,
     settings: mapped::MappedArray<Settings>,
     capacity: u32,
-    half_open_capacity: u32,
+    half_open_places: u32,
     interfaces: Vec<Attached>,
     warnings: Vec<String>,
     idle_timeouts: HashMap<String, u32>,
@@ -88,7 +88,7 @@ impl Tables {
             reasons: PerCpuArray::try_from(Map::PerCpuArray(open("REASONS")?)).context("open the reason counters")?,
             open_flows: mapped::MappedArray::new(&open("OPEN_FLOWS")?).context("map the counters of open flows")?,
             capacity,
-            half_open_capacity,
+            half_open_places: half_open.places() / 2,
             flows,
             half_open,
             cutter: Cutter::new(|name| datapath.map(name))?,
@@ -236,14 +236,15 @@ impl PacketTables for Tables {
 
     fn status(&self) -> Result<DatapathStatus> {
         let open = self.open_flows.get(0).max(0).cast_unsigned();
-        let half_open = count_originals(&*self.half_open)?;
+        // Where the oldest make way, they do so entry by entry: a flow is two of them, not necessarily its own.
+        let half_open = count_entries(&*self.half_open)? / 2;
         let fill = |open, capacity: u32| TableFill { open, capacity: capacity.into() };
         let interfaces = self.interfaces.iter().map(|attached| InterfaceStatus {
             name: attached.name.clone(),
             ifindex: attached.ifindex,
             mode: attached.mode,
         });
-        let (flows, half_open) = (fill(open, self.capacity), fill(half_open, self.half_open_capacity));
+        let (flows, half_open) = (fill(open, self.capacity), fill(half_open, self.half_open_places));
         let mut warnings = self.warnings.clone();
         warnings.extend(fill::warnings(flows, half_open, &self.source_ports()));
         Ok(DatapathStatus {
@@ -284,9 +285,9 @@ impl Tables {
     }
 }
 
-fn count_originals(table: &dyn FlowTable) -> Result<u64> {
+fn count_entries(table: &dyn FlowTable) -> Result<u64> {
     let mut count = 0;
-    table.visit(&mut |entry| count += u64::from(entry.direction == Direction::Original))?;
+    table.visit(&mut |_| count += 1)?;
     Ok(count)
 }
 

@@ -37,6 +37,9 @@ pub trait FlowTable: Send + Sync {
 
     /// How many entries it is made for.
     fn capacity(&self) -> u32;
+
+    /// How many entries it has memory for: more than that there never are.
+    fn places(&self) -> u32;
 }
 
 /// Opens a flow table by the kind of its map. `open` opens another handle of a map by its name.

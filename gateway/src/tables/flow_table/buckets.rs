@@ -127,6 +127,10 @@ impl<const FORGETS: bool> FlowTable for BucketTable<FORGETS> {
     fn capacity(&self) -> u32 {
         entries_in(self.buckets.len())
     }
+
+    fn places(&self) -> u32 {
+        self.buckets.len().saturating_mul(SLOTS - 1)
+    }
 }
 
 /// Waits until all packets that are being handled have been.

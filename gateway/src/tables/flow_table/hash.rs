@@ -93,4 +93,8 @@ impl FlowTable for HashTable {
     fn capacity(&self) -> u32 {
         self.capacity
     }
+
+    fn places(&self) -> u32 {
+        self.capacity
+    }
 }
