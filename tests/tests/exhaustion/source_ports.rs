@@ -3,9 +3,9 @@
 use std::{net::IpAddr, time::Duration};
 
 use gateway_tests::{
-    Family, Gateway, Lab, Mode, Topology,
+    Family, Gateway, Lab, Mode, Topology, eventually,
     scenario::{PORT, config, servers},
-    traffic::{Behaviour, crowd},
+    traffic::{Behaviour, DEADLINE, crowd, syns::repeated_syns},
 };
 
 const RANGE: &str = "40000-40511";
@@ -13,8 +13,12 @@ const PORTS: usize = 512;
 const BACKENDS: usize = 2;
 const ADDRESSES: usize = 2;
 const PLACES: usize = PORTS * BACKENDS * ADDRESSES;
-/// More than there is room for, by so much that chance fills every backend.
-const ATTEMPTS: usize = PLACES + PLACES / 4;
+/// What is to be had of them at least.
+const NEARLY_ALL: usize = PLACES * 95 / 100;
+/// With these there are more connections than there is room for.
+const BEYOND: usize = PLACES / 4;
+/// Connections that end then.
+const ENDED: usize = PLACES / 4;
 /// Time for a SYN and three repetitions.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -37,11 +41,15 @@ fn nearly_every_source_port_of_every_address_towards_every_backend_carries_a_con
         let more = second_addresses(&lab);
         let servers = servers(&lab, &Behaviour::Echo);
         let gateway = Gateway::start(&lab, &config(&lab, mode).sources(&more, RANGE));
-        let open = crowd::open_at_once(&lab.client, lab.front.at(family, PORT), ATTEMPTS, PATIENCE);
-        let refused = gateway.packets("ports_exhausted");
-        println!("{mode:?} {family:?}: {} of {PLACES} places are taken, {refused} SYNs were refused", open.len());
-        assert!(open.len() * 100 >= PLACES * 95, "{mode:?} {family:?}: {} of {PLACES}", open.len());
-        assert!(open.len() <= PLACES && refused > 0, "{mode:?} {family:?}: {} and {refused}", open.len());
+        let to = lab.front.at(family, PORT);
+        let mut open = crowd::open_at_once(&lab.client, to, NEARLY_ALL, PATIENCE);
+        let [repeated, elsewhere] = [repeated_syns(&lab.client), gateway.packets("opened_elsewhere")];
+        println!("{mode:?} {family:?}: {} open, {elsewhere} elsewhere, {repeated} SYNs repeated", open.len());
+        assert_eq!(open.len(), NEARLY_ALL, "{mode:?} {family:?}");
+        open.extend(crowd::open_at_once(&lab.client, to, BEYOND, PATIENCE));
+        let [refused, elsewhere] = ["ports_exhausted", "opened_elsewhere"].map(|reason| gateway.packets(reason));
+        println!("then {} of {PLACES} open, {elsewhere} elsewhere, {refused} SYNs refused", open.len());
+        assert!(open.len() <= PLACES && refused > 0 && elsewhere > 0, "{mode:?} {family:?}: {}", open.len());
         crowd::exchange_on_all(&open).unwrap();
         let mut peers: Vec<_> = servers
             .iter()
@@ -52,6 +60,15 @@ fn nearly_every_source_port_of_every_address_towards_every_backend_carries_a_con
         peers.sort_unstable();
         peers.dedup();
         assert_eq!((accepted, peers.len()), (open.len(), open.len()), "no two connections look alike to a backend");
-        assert_eq!(ports_warnings(&gateway), BACKENDS);
+        eventually(DEADLINE, || match ports_warnings(&gateway) {
+            BACKENDS => Ok(()),
+            warnings => Err(format!("{warnings} warnings")),
+        });
+        drop(open.drain(..ENDED));
+        let again = crowd::open_at_once(&lab.client, to, ENDED, PATIENCE);
+        println!("{ENDED} ended, and {} of as many were opened", again.len());
+        assert!(again.len() >= ENDED * 9 / 10, "{mode:?} {family:?}: {}", again.len());
+        crowd::exchange_on_all(&open).unwrap();
+        crowd::exchange_on_all(&again).unwrap();
     }
 }
