@@ -38,6 +38,20 @@ pub fn leftovers_of(id: LabId) -> Vec<String> {
     all().into_iter().filter(|(owner, _)| *owner == id).flat_map(|(_, thing)| thing.describe()).collect()
 }
 
+/// Everything that is pinned for the lab `id`, in order.
+pub fn pins_of(id: LabId) -> Vec<PathBuf> {
+    fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() { collect(&path, into) } else { into.push(path) }
+        }
+    }
+    let mut pins = Vec::new();
+    collect(&id.pin_directory(), &mut pins);
+    pins.sort();
+    pins
+}
+
 /// Removes what belongs to test processes that are dead.
 pub fn sweep() {
     for (_, thing) in all().into_iter().filter(|(owner, _)| !is_alive(owner.process)) {

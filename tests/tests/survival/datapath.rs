@@ -1,10 +1,6 @@
 //! What the kernel holds of a lab's gateway, by the identifiers that the kernel gives.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use aya::{
     maps::MapInfo,
@@ -13,7 +9,7 @@ use aya::{
         links::{FdLink, PinnedLink},
     },
 };
-use gateway_tests::Lab;
+use gateway_tests::{Lab, leftovers::pins_of};
 
 /// Identifiers of everything that is pinned, by path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,14 +55,5 @@ impl Pinned {
 
 /// Every pin of a lab.
 pub fn pins(lab: &Lab) -> Vec<PathBuf> {
-    fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() { collect(&path, into) } else { into.push(path) }
-        }
-    }
-    let mut pins = Vec::new();
-    collect(&lab.id().pin_directory(), &mut pins);
-    pins.sort();
-    pins
+    pins_of(lab.id())
 }

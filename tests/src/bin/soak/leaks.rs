@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use aya::maps::MapData;
 use gateway::tables::flow_table::{self, FLOWS, HALF_OPEN};
-use gateway_tests::{Gateway, Lab};
+use gateway_tests::{Gateway, Lab, leftovers::pins_of};
 
 /// A flow that was left half open or was reset is forgotten after 4 minutes, by a sweep every 5 seconds.
 const QUIET_TIMEOUT: Duration = Duration::from_secs(4 * 60 + 45);
@@ -35,7 +35,7 @@ impl Holdings {
         Self {
             memory: resident(&process).expect("a running daemon has a status"),
             files: fs::read_dir(process.join("fd")).expect("a running daemon has files").count(),
-            pins: pins(lab).len(),
+            pins: pins_of(lab.id()).len(),
             zombies: zombies(daemon),
         }
     }
@@ -109,25 +109,12 @@ impl fmt::Display for Flows {
 
 fn entries(lab: &Lab, name: &str) -> Result<usize> {
     let open = |name: &str| {
-        let pin = pins(lab).into_iter().find(|pin| pin.ends_with(Path::new("maps").join(name)));
+        let pin = pins_of(lab.id()).into_iter().find(|pin| pin.ends_with(Path::new("maps").join(name)));
         Ok(MapData::from_pin(pin.with_context(|| format!("{name} is not pinned"))?)?)
     };
     let mut entries = 0;
     flow_table::open(name, &open)?.visit(&mut |_| entries += 1)?;
     Ok(entries)
-}
-
-/// Every pin of a lab.
-fn pins(lab: &Lab) -> Vec<PathBuf> {
-    fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() { collect(&path, into) } else { into.push(path) }
-        }
-    }
-    let mut pins = Vec::new();
-    collect(&lab.id().pin_directory(), &mut pins);
-    pins
 }
 
 /// Resident memory of a process in bytes.
