@@ -73,11 +73,12 @@ pub fn open<T: Tables>(tables: &T, tuple: &Tuple) -> Result<(), Reason> {
     let mut ports = Ports::new(tables, tuple);
     let reserved = allocate(tables, scratch, &mut ports)
         || take_over(tables, scratch, &mut ports)
-        || take_back(tables, scratch, tuple);
+        || take_back(tables, scratch);
     if !reserved {
         return Err(Reason::PortsExhausted);
     }
-    make_way(tables, tuple, &scratch.reply.from);
+    // Not `tuple`: on Linux 6.1 a function's argument that is shared memory cannot be the key of a map.
+    make_way(tables, &scratch.original.from, &scratch.reply.from);
     scratch.original.to = scratch.reply.from.reversed();
     if tables.half_open().insert(&scratch.original).is_err() {
         tables.half_open().remove(&scratch.reply.from);
@@ -165,8 +166,9 @@ fn take_over<T: Tables>(tables: &T, scratch: &mut Scratch, ports: &mut Ports) ->
 
 /// The same with what the client's own earlier attempt has towards the backend.
 #[inline(never)]
-fn take_back<T: Tables>(tables: &T, scratch: &mut Scratch, tuple: &Tuple) -> bool {
+fn take_back<T: Tables>(tables: &T, scratch: &mut Scratch) -> bool {
     let half_open = tables.half_open();
+    let tuple = &scratch.original.from;
     let Some(original) = half_open.get(tuple) else { return false };
     let reply = original.to.reversed();
     if original.backend != scratch.backend || !half_open.get(&reply).is_some_and(|twin| belongs_to(twin, tuple)) {
