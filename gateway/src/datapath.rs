@@ -5,17 +5,19 @@
 //! replaces the programs in one step. Nothing of another version is ever adopted.
 
 mod attach;
+mod inspect;
+mod object_kind;
 mod pins;
 mod programs;
 
 use std::{
     hash::{BuildHasher, RandomState},
     os::fd::AsFd,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapType},
@@ -83,20 +85,26 @@ impl Capacity {
 pub struct Datapath {
     programs: Mutex<Programs>,
     pins: Pins,
+    flow_map: FlowMap,
 }
 
 impl Datapath {
-    /// Loads the programs, over the pinned maps if there are any, unless those that are pinned are the same.
+    /// Loads the programs, over the pinned maps if there are any, unless those that are pinned are the same. What is
+    /// pinned and not this version's datapath is refused before anything is touched.
     pub fn load(pins: Pins, mut capacity: Capacity) -> Result<Self> {
+        inspect::check(&pins)?;
         pins.prepare()?;
         if let Ok(pinned) = MapData::from_pin(pins.map(FLOWS)) {
             capacity.flow_map = kind_of(&pinned)?;
         }
         let programs = match Programs::adopt(&pins, object(capacity.flow_map)) {
             Some(programs) => programs,
-            None => load(&pins, capacity)?,
+            None => {
+                inspect::check_layouts(&pins, capacity)?;
+                load(&pins, capacity)?
+            }
         };
-        let datapath = Self { programs: Mutex::new(programs), pins };
+        let datapath = Self { programs: Mutex::new(programs), pins, flow_map: capacity.flow_map };
         datapath.prepare_settings(capacity.flow_map)?;
         Ok(datapath)
     }
@@ -111,19 +119,23 @@ impl Datapath {
         attach::attach(&mut self.programs(), &self.pins, interface, wanted)
     }
 
-    /// Takes the programs off an interface, which may be gone.
+    /// Takes the programs off an interface that is gone.
     pub fn detach(&self, name: &str) -> Result<()> {
-        attach::detach(&self.pins, name)
+        attach::detach(&self.pins, name).map(drop)
     }
 
-    /// Takes the programs off interfaces that are pinned but not among `wanted`.
-    pub fn detach_others(&self, wanted: &[&str]) -> Result<()> {
+    /// Takes the programs off interfaces that are pinned but not among `wanted`, which have been attached to, and lets go
+    /// of other builds' programs. Returns those whose clsact qdisc is the
+    /// gateway's and of no more use.
+    pub fn detach_others(&self, wanted: &[&str]) -> Result<Vec<String>> {
+        let mut qdiscs = Vec::new();
         for name in self.pins.attached()? {
-            if !wanted.contains(&name.as_str()) {
-                attach::detach(&self.pins, &name)?;
+            if !wanted.contains(&name.as_str()) && attach::detach(&self.pins, &name)? {
+                qdiscs.push(name);
             }
         }
-        Ok(())
+        Programs::forget_others(&self.pins, object(self.flow_map))?;
+        Ok(qdiscs)
     }
 
     /// Gives fresh maps what never changes: the flow table's size and the secrets of the hashes.
@@ -168,34 +180,34 @@ fn load(pins: &Pins, capacity: Capacity) -> Result<Programs> {
         let flows = capacity.flows;
         format!("load the packet programs into the kernel, with tables for [flows] capacity {flows}")
     })?;
-    check_adopted(&ebpf, pins)?;
     Programs::load(&mut ebpf, pins, object(capacity.flow_map))
 }
 
-/// Adopted maps have the layouts of this build, whatever their folder's name says.
-fn check_adopted(ebpf: &Ebpf, pins: &Pins) -> Result<()> {
-    for (name, map) in ebpf.maps() {
-        let Some(data) = map_data(map) else { continue };
-        let Ok(pinned) = MapData::from_pin(pins.map(name)) else { continue };
-        let (ours, theirs) = (data.info()?, pinned.info()?);
-        ensure!(
-            (ours.key_size(), ours.value_size()) == (theirs.key_size(), theirs.value_size()),
-            "the pinned map {name} has another layout; remove it with `gateway detach`"
-        );
-    }
-    Ok(())
+/// What [`detach`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Detached {
+    /// There was a datapath.
+    pub was_there: bool,
+    /// Interfaces whose clsact qdisc is the gateway's and of no more use.
+    pub qdiscs: Vec<String>,
+    /// What is among the pins, is not the gateway's, and was left alone.
+    pub foreign: Vec<PathBuf>,
 }
 
-/// Takes the datapath off every interface and removes what is pinned. `false`: there was nothing.
-pub fn detach(pins: &Pins) -> Result<bool> {
-    if !pins.exist() {
-        return Ok(false);
+/// Takes the datapath, of whatever version, off every interface and removes what is pinned.
+pub fn detach(pins: &Pins) -> Result<Detached> {
+    let mut detached = Detached::default();
+    for version in pins.versions()? {
+        for name in version.attached()? {
+            if attach::detach(&version, &name)? {
+                detached.qdiscs.push(name);
+            }
+        }
+        version.remove()?;
+        detached.was_there = true;
     }
-    for name in pins.attached()? {
-        attach::detach(pins, &name)?;
-    }
-    pins.remove()?;
-    Ok(true)
+    detached.foreign = pins.foreign()?;
+    Ok(detached)
 }
 
 /// Another handle of a map of programs that were loaded without pins.

@@ -63,6 +63,7 @@ fn works(mode: Mode, side: BackendSide) {
     old.into_iter().for_each(|release| release.give_way(&lab, &gateway));
     gateway.stop();
     cli(&lab, &["detach"]).success();
+    assert!(!qdiscs(&lab).contains("clsact"), "{}", qdiscs(&lab));
     for family in Family::ALL {
         assert_eq!(client::connect(&lab.client, lab.front.at(family, PORT)).unwrap_err(), Failure::Refused);
     }
@@ -137,8 +138,12 @@ fn assert_attached(lab: &Lab, gateway: &Gateway, mode: Mode) {
         let card = interface["name"].as_str().is_some_and(|name| name.starts_with("eth"));
         assert_eq!(interface["mode"], if card { mode } else { Mode::Tc }.name(), "{status}");
     }
-    let qdiscs = lab.front.output("tc", &["qdisc", "show", "dev", "eth0"]).success().stdout;
-    assert_eq!(qdiscs.contains("clsact"), kernel() < TCX, "Linux {:?}: {qdiscs}", kernel());
+    assert_eq!(qdiscs(lab).contains("clsact"), kernel() < TCX, "Linux {:?}: {}", kernel(), qdiscs(lab));
+}
+
+#[track_caller]
+fn qdiscs(lab: &Lab) -> String {
+    lab.front.output("tc", &["qdisc", "show", "dev", "eth0"]).success().stdout
 }
 
 /// The version of the running kernel.

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::{exit::Refused, output::print, pins::Pins};
-use crate::control;
+use crate::{control, datapath::Detached};
 
 /// Take the datapath off and remove what is pinned; works without a daemon
 #[derive(Debug, clap::Args)]
@@ -17,13 +17,16 @@ pub struct Detach {
 
 impl Detach {
     /// Detaches, unless a daemon answers on `socket`: it would lose the datapath under its hands.
-    pub async fn execute(self, socket: &Path, detach: impl AsyncFnOnce(&Path) -> Result<bool>) -> Result<()> {
+    pub async fn execute(self, socket: &Path, detach: impl AsyncFnOnce(&Path) -> Result<Detached>) -> Result<()> {
         let answered = control::is_answered(socket).await;
         if answered.with_context(|| format!("look for a running gateway on {}", socket.display()))? {
             bail!(Refused(format!("a gateway is running and answers on {}; stop it first", socket.display())));
         }
-        let was_there = detach(&self.pins.folder).await.context("detach the datapath")?;
-        print(if was_there { "the datapath is off" } else { "there was no datapath" })
+        let detached = detach(&self.pins.folder).await.context("detach the datapath")?;
+        for path in &detached.foreign {
+            eprintln!("{} is not the gateway's and was left alone", path.display());
+        }
+        print(if detached.was_there { "the datapath is off" } else { "there was no datapath" })
     }
 }
 
@@ -52,7 +55,7 @@ mod tests {
         let mut detached = false;
         let detach = async |pins: &Path| {
             detached = pins == Path::new("/pins");
-            Ok(true)
+            Ok(Detached::default())
         };
         verb().execute(&folder.path().join("gateway.sock"), detach).await.unwrap();
         assert!(detached);

@@ -30,7 +30,7 @@ pub struct Run {
     /// Take the datapath off at the end; otherwise it goes on forwarding
     #[arg(long)]
     detach_on_exit: bool,
-    /// Set the sysctls that forwarding needs
+    /// Set the sysctls that forwarding needs; they stay set
     #[arg(long)]
     set_sysctls: bool,
     #[command(flatten)]

@@ -14,12 +14,12 @@ use super::{
 };
 use crate::{
     config::{self, Config},
-    datapath::{self, Attached, Capacity, Datapath, Pins, Wanted},
+    datapath::{self, Attached, Capacity, Datapath, Detached, Pins, Wanted},
     host::{
         bpffs,
         links::{self, Interface},
         neighbours::Neighbours,
-        requirements, sysctl,
+        qdisc, requirements, sysctl,
     },
     lifecycle::{Engine, HostAddresses, Site},
     model::status::AttachMode,
@@ -61,7 +61,7 @@ impl LinuxHost {
             attached.push(datapath.attach(interface, wanted_mode(mode.unwrap_or_default()))?);
         }
         let names: Vec<&str> = wanted.iter().map(|interface| interface.name.as_str()).collect();
-        datapath.detach_others(&names)?;
+        remove_qdiscs(&datapath.detach_others(&names)?).await?;
         tables.set_links(datapath.map("LINKS")?, &links::snapshot().await?, &attached)?;
         for it in &attached {
             log::info!("attached to {} in mode {}", it.name, it.mode.name());
@@ -114,7 +114,7 @@ impl Host for LinuxHost {
             }
             Err(error) => {
                 // Nothing ran before, so nothing is to run after a start that failed.
-                if fresh && let Err(again) = datapath::detach(&self.pins) {
+                if fresh && let Err(again) = detach(&self.pins).await {
                     log::warn!("cannot remove what was attached: {again:#}");
                 }
                 Err(error)
@@ -140,11 +140,20 @@ impl Host for LinuxHost {
     }
 }
 
-/// Takes the datapath off this host, and what it kept in the neighbour tables for it. `false`: there was none.
-pub async fn detach(pins: &Pins) -> Result<bool> {
-    let was_there = datapath::detach(pins)?;
+/// Takes the datapath off this host, with the queueing disciplines that it had made for it and what it kept in the
+/// neighbour tables. What it was told to set stays set: others may have come to need it.
+pub async fn detach(pins: &Pins) -> Result<Detached> {
+    let detached = datapath::detach(pins)?;
+    remove_qdiscs(&detached.qdiscs).await?;
     Neighbours::new().await?.release().await.context("give the neighbours back to the kernel")?;
-    Ok(was_there)
+    Ok(detached)
+}
+
+async fn remove_qdiscs(interfaces: &[String]) -> Result<()> {
+    for name in interfaces {
+        qdisc::remove_clsact(name).await.with_context(|| format!("remove the clsact qdisc of {name}"))?;
+    }
+    Ok(())
 }
 
 /// The interfaces of the configuration, in its order, as the host has them.

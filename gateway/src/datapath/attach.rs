@@ -61,8 +61,8 @@ pub fn attach(programs: &mut Programs, pins: &Pins, interface: &Interface, wante
     Ok(Attached { name: interface.name.clone(), ifindex: interface.index, mode, warning })
 }
 
-/// Takes the programs off `name`, an interface that may be gone.
-pub fn detach(pins: &Pins, name: &str) -> Result<()> {
+/// Takes the programs off `name`, an interface that may be gone. `true`: the clsact qdisc that stays is the gateway's.
+pub fn detach(pins: &Pins, name: &str) -> Result<bool> {
     for mode in [AttachMode::XdpNative, AttachMode::XdpGeneric] {
         unpin(&pins.link(mode, name))?;
     }
@@ -72,8 +72,8 @@ pub fn detach(pins: &Pins, name: &str) -> Result<()> {
         Err(error) if is_absent(&error) => {}
         Err(error) => return Err(error).with_context(|| format!("take the TC program off {name}")),
     }
-    pins.forget_filter(name)?;
-    unpin(&tc)
+    unpin(&tc)?;
+    pins.forget_filter(name)
 }
 
 /// Interfaces behind which packets have not left the host: they carry super-frames and unfinished checksums.
@@ -147,16 +147,16 @@ fn attach_tc(programs: &mut Programs, pins: &Pins, name: &str) -> Result<()> {
         // Kernels before 6.6 have no TCX: a filter in the clsact qdisc then, which needs no pin to stay.
         Err(ProgramError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::EINVAL) => {
             pins.note_filter(name)?;
-            attach_filter(program, name)
+            attach_filter(program, pins, name)
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Adds or replaces the filter on a kernel without TCX.
-fn attach_filter(program: &mut SchedClassifier, name: &str) -> Result<()> {
+fn attach_filter(program: &mut SchedClassifier, pins: &Pins, name: &str) -> Result<()> {
     match tc::qdisc_add_clsact(name) {
-        Ok(()) => {}
+        Ok(()) => pins.note_qdisc(name)?,
         Err(error) if error_code(&error) == Some(libc::EEXIST) => {}
         Err(error) => return Err(error).context("add the clsact qdisc"),
     }

@@ -8,6 +8,7 @@ use std::{
     collections::HashSet,
     fs,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -17,12 +18,19 @@ use aya::{
     maps::MapData,
     programs::{Program, SchedClassifier, Xdp},
 };
-use aya_obj::programs::XdpAttachType;
+use aya_obj::{generated::bpf_prog_type, programs::XdpAttachType};
 
-use super::{Pins, pins};
+use super::{
+    Pins,
+    pins::{self, list},
+};
 
 const XDP: &str = "gateway_xdp";
 pub const TC: &str = "gateway_tc";
+
+/// The programs by their names in the object, with their types.
+pub const NAMES: [(&str, bpf_prog_type); 2] =
+    [(XDP, bpf_prog_type::BPF_PROG_TYPE_XDP), (TC, bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS)];
 
 /// Both programs, pinned.
 pub struct Programs {
@@ -38,11 +46,11 @@ impl Programs {
         over_pinned_maps.then_some(programs)
     }
 
-    /// Puts the programs of `object`, which is loaded, into the kernel and pins them, in place of any others.
+    /// Puts the programs of `object`, which is loaded, into the kernel and pins them beside any others.
     pub fn load(ebpf: &mut Ebpf, pins: &Pins, object: &[u8]) -> Result<Self> {
         let folder = folder(pins, object);
-        // What interfaces run stays, by their links.
-        let _ = fs::remove_dir_all(pins.programs());
+        // Programs of this build over other maps, or one without the other.
+        remove(&folder)?;
         fs::create_dir_all(&folder).with_context(|| format!("make the folder {}", folder.display()))?;
         for name in [XDP, TC] {
             let program = ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))?;
@@ -54,6 +62,14 @@ impl Programs {
             program.pin(folder.join(name)).with_context(|| format!("pin the program {name}"))?;
         }
         Self::open(&folder)
+    }
+
+    /// Removes the pins of other builds: to be called when no link runs them any more, because a link is known by its
+    /// program.
+    pub fn forget_others(pins: &Pins, object: &[u8]) -> Result<()> {
+        let own = folder(pins, object);
+        let all = list(&pins.programs())?.into_iter().map(|build| pins.programs().join(build));
+        all.filter(|build| *build != own).try_for_each(|build| remove(&build))
     }
 
     fn open(folder: &Path) -> Result<Self> {
@@ -69,6 +85,15 @@ impl Programs {
         let pinned = pinned.collect::<Result<HashSet<u32>>>()?;
         let used = [self.xdp.info()?.map_ids()?, self.tc.info()?.map_ids()?];
         Ok(used.into_iter().all(|used| used.is_some_and(|used| pinned.iter().all(|id| used.contains(id)))))
+    }
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", folder.display()))
+        }
+        _ => Ok(()),
     }
 }
 

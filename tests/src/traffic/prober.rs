@@ -95,7 +95,7 @@ impl Drop for Stop {
 /// prober's figures hold more of the machine's own pauses.
 fn come_first() {
     let priority = libc::sched_param { sched_priority: 1 };
-    // SAFETY: `priority` is a valid `sched_param` that lives for the call, which only reads it; 0 is the calling thread.
+    // SAFETY: `priority` is a valid `sched_param` that outlives the call, which only reads it; 0 is the calling thread.
     if unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) } != 0 {
         eprintln!("a prober runs with ordinary priority: {}", io::Error::last_os_error());
     }

@@ -3,5 +3,7 @@
 
 mod datapath;
 mod detach;
+mod pins;
 mod restarts;
+mod starts;
 mod upgrades;
