@@ -17,7 +17,10 @@ use nix::{
     unistd::{Pid, Uid},
 };
 
-use crate::lab_id::{BPFFS, CGROUPS, LabId, NETNS_DIRECTORY};
+use crate::{
+    disk,
+    lab_id::{BPFFS, CGROUPS, LabId, NETNS_DIRECTORY},
+};
 
 /// Makes the machine ready for labs, once per test process: bpffs mounted, enough file descriptors, and
 /// everything removed that test processes left behind which are dead.
@@ -135,6 +138,7 @@ pub(crate) fn remove_namespace(name: &str) {
 
 /// Removes a folder of files or of pins. Does not panic: it runs while tests unwind.
 pub(crate) fn remove_directory(path: &Path) {
+    disk::unmount_below(path);
     match fs::remove_dir_all(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => eprintln!("remove {}: {e}", path.display()),
         _ => (),

@@ -6,6 +6,7 @@
 //! lab is only used in tests.
 
 pub mod delay_line;
+pub mod disk;
 pub mod docker;
 pub mod eventually;
 pub mod gateway;
@@ -25,6 +26,7 @@ pub mod traffic;
 
 pub use self::gateway::{Gateway, GatewayConfig, Mode, ServiceConfig};
 pub use delay_line::FarClient;
+pub use disk::Disk;
 pub use docker::Docker;
 pub use eventually::eventually;
 pub use host::{Family, Front, Host};

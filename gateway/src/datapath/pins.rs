@@ -1,8 +1,8 @@
 //! Where the datapath is pinned, and what is there.
 //!
-//! `ROOT/v3/maps/NAME`, and `ROOT/v3/MODE/INTERFACE` for the link in each mode, with the version of the map layouts:
-//! one of another version lies beside it, is recognised, and is not touched. The programs are in `ROOT/v3/programs`. A TC
-//! filter, which is no link, is noted as the folder `ROOT/v3/clsact/INTERFACE`, with a folder `qdisc` in it where the
+//! `ROOT/vN/maps/NAME`, and `ROOT/vN/MODE/INTERFACE` for the link in each mode, with the version of the map layouts:
+//! one of another version lies beside it, is recognised, and is not touched. The programs are in `ROOT/vN/programs`. A TC
+//! filter, which is no link, is noted as the folder `ROOT/vN/clsact/INTERFACE`, with a folder `qdisc` in it where the
 //! gateway made the queueing discipline that carries it. What else is below the root is not the gateway's.
 
 use std::{

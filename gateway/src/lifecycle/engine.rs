@@ -45,9 +45,9 @@ pub enum ChangeError {
 
 impl<P: PacketTables> Engine<P> {
     /// Puts the first state into force: what the file and the store make together.
-    pub fn start(desired: Desired, store: Store, mut tables: P) -> Result<Self> {
-        tables.apply(&desired.resolved()).context("put the services into the packet tables")?;
+    pub fn start(desired: Desired, mut store: Store, mut tables: P) -> Result<Self> {
         store.write(&desired.writes_over(&store.load()?))?;
+        tables.apply(&desired.resolved()).context("put the services into the packet tables")?;
         let health = watch::Sender::new(Arc::new(HealthBook::trusting(&desired)));
         let desired = watch::Sender::new(Arc::new(desired));
         Ok(Self { store: Mutex::new(store), tables: RwLock::new(tables), desired, health, warnings: Mutex::default() })
@@ -65,7 +65,7 @@ impl<P: PacketTables> Engine<P> {
 
     /// Brings the state that `step` makes of the present one into force. Blocks for a write to disk.
     pub fn change(&self, step: impl FnOnce(&Desired) -> Result<Desired, Refusal>) -> Result<Arc<Desired>, ChangeError> {
-        let store = self.store.lock().map_err(interrupted)?;
+        let mut store = self.store.lock().map_err(interrupted)?;
         let before = self.desired();
         let next = Arc::new(step(&before)?);
         let writes = next.writes_since(&before);

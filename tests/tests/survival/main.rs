@@ -3,6 +3,7 @@
 
 mod datapath;
 mod detach;
+mod disk;
 mod pins;
 mod restarts;
 mod starts;
