@@ -11,6 +11,7 @@ mod limits;
 mod maglev;
 mod mapped;
 mod regions;
+mod retired;
 mod services;
 mod sweep;
 mod syscall;
@@ -31,6 +32,7 @@ use gateway_common::{
 
 pub use cut::Cutter;
 use flow_table::FlowTable;
+pub use retired::Terms;
 pub use sweep::{Named, Sweeper, Swept};
 
 use crate::{
@@ -73,8 +75,8 @@ pub struct Tables {
 
 impl Tables {
     /// Opens the maps of a loaded datapath and tells them about the host: its source addresses, how many flows there may
-    /// be, and what a SYN beyond that is answered.
-    pub fn new(datapath: &Datapath, snat: &Snat, capacity: u32, full: Answer) -> Result<Self> {
+    /// be, what a SYN beyond that is answered, and how connections end whose service was removed while no daemon ran.
+    pub fn new(datapath: &Datapath, snat: &Snat, capacity: u32, full: Answer, removed: Terms) -> Result<Self> {
         let open = |name: &str| datapath.map(name);
         let settings = mapped::MappedArray::new(&open("SETTINGS")?).context("map the settings")?;
         let flows = flow_table::open(flow_table::FLOWS, &open)?;
@@ -83,7 +85,7 @@ impl Tables {
         // Maps that were adopted keep their size.
         let capacity = capacity.min((flows.capacity() / 2).saturating_sub(half_open_capacity));
         let tables = Self {
-            services: services::Services::new(open("SERVICES")?, &open("SLOTS")?, capacity)?,
+            services: services::Services::new(open("SERVICES")?, &open("SLOTS")?, capacity, removed)?,
             backends: backends::Backends::new(&open("BACKENDS")?, &open("OPEN_FLOWS")?, open("COUNTERS")?)?,
             reasons: PerCpuArray::try_from(Map::PerCpuArray(open("REASONS")?)).context("open the reason counters")?,
             open_flows: mapped::MappedArray::new(&open("OPEN_FLOWS")?).context("map the counters of open flows")?,
@@ -182,6 +184,26 @@ impl Tables {
             self.backends.free(index)?;
         }
         *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = swept;
+        Ok(())
+    }
+
+    /// Ends the connections whose backend or service was removed and has had the time of a drain since.
+    pub fn cut_removed(&mut self) -> Result<()> {
+        for answer in [Answer::Reset, Answer::Drop] {
+            let overdue = self.backends.overdue(answer);
+            if overdue.is_empty() {
+                continue;
+            }
+            let open = self.cutter.cut(&overdue, answer.into()).context("cut the connections of what was removed")?;
+            self.accounts.count_anew()?;
+            self.backends.settle(&overdue);
+            if open > 0 {
+                let names = overdue.iter().filter_map(|index| self.backends.name(*index));
+                let mut addresses: Vec<String> = names.map(|name| name.address.to_string()).collect();
+                addresses.sort_unstable();
+                log::warn!("cut {open} connections of backends that were removed: {}", addresses.join(", "));
+            }
+        }
         Ok(())
     }
 

@@ -53,7 +53,13 @@ impl<'lab> Gateway<'lab> {
     /// Replaces the configuration file and makes the daemon read it.
     #[track_caller]
     pub fn reload(&self, config: &GatewayConfig) {
-        write_config(self.lab, &config.to_toml());
+        self.reload_text(&config.to_toml());
+    }
+
+    /// The same with a configuration text.
+    #[track_caller]
+    pub fn reload_text(&self, config: &str) {
+        write_config(self.lab, config);
         self.process.signal(Signal::SIGHUP);
     }
 

@@ -24,7 +24,7 @@ use crate::{
     lifecycle::{Engine, HostAddresses, Site},
     model::status::AttachMode,
     providers::docker::Bridges,
-    tables::{Snat, Tables},
+    tables::{Snat, Tables, Terms},
 };
 
 /// The Linux host that the daemon runs on.
@@ -54,7 +54,7 @@ impl LinuxHost {
         };
         let datapath = Datapath::load(self.pins.clone(), capacity)?;
         let snat = Snat { addresses: site.snat.clone(), ports: site.snat_ports };
-        let mut tables = Tables::new(&datapath, &snat, capacity.flows, config.flows.full)?;
+        let mut tables = Tables::new(&datapath, &snat, capacity.flows, config.flows.full, Terms::from(&site.defaults))?;
         let mut attached = Vec::with_capacity(wanted.len());
         for interface in wanted {
             let mode = config.interfaces.iter().find(|it| it.name == interface.name).map(|it| it.mode);

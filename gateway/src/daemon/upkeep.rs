@@ -20,6 +20,9 @@ use crate::{
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 const SWEEP_SHARE: u32 = 20;
 
+/// How often the deadlines of removed backends are looked at.
+const DEADLINES_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Neighbours are looked after this often even when nothing changes.
 const NEIGHBOURS_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -30,6 +33,7 @@ pub async fn run(datapath: Arc<Datapath>, attached: Vec<Attached>, engine: Arc<E
         result = follow_network(&datapath, &attached, &engine) => result.context("follow the network's changes"),
         result = keep_neighbours(&engine) => result.context("keep neighbours resolved"),
         result = sweep(sweeper, &engine) => result.context("sweep the flow tables"),
+        result = cut_removed(&engine) => result.context("drain what was removed"),
     }
     .inspect_err(|error| log::error!("upkeep has stopped, restart the gateway: {error:#}"))
 }
@@ -69,6 +73,17 @@ fn backend_addresses(desired: &Desired) -> Vec<IpAddr> {
     addresses.sort_unstable();
     addresses.dedup();
     addresses
+}
+
+/// Ends the connections of removed backends at their deadline.
+async fn cut_removed(engine: &Arc<Engine<Tables>>) -> Result<()> {
+    loop {
+        time::sleep(DEADLINES_INTERVAL).await;
+        let engine = engine.clone();
+        if let Err(error) = spawn_blocking(move || engine.attend(Tables::cut_removed)).await? {
+            log::error!("{error:#}");
+        }
+    }
 }
 
 /// Removes flows that are over.

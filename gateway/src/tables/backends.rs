@@ -4,16 +4,20 @@
 //! names it any more: backends that are wanted no more are *retired* until then.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     net::{IpAddr, SocketAddr},
+    time::Instant,
 };
 
 use anyhow::{Context, Result};
 use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues};
 use gateway_common::abi;
 
-use super::mapped::MappedArray;
-use crate::model::{Backend, flow::Traffic, status::BackendCounters};
+use super::{
+    mapped::MappedArray,
+    retired::{Retired, Terms},
+};
+use crate::model::{Answer, Backend, flow::Traffic, status::BackendCounters};
 
 /// A backend's service and address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +36,7 @@ pub struct Backends {
     names: HashMap<u32, BackendName>,
     /// Pinned when this process started, by service identifier and address; not wanted by anybody so far.
     adopted: HashMap<(u32, SocketAddr), u32>,
-    retired: BTreeSet<u32>,
+    retired: Retired,
     free: BTreeSet<u32>,
     /// Indices from here on have never been used.
     next: u32,
@@ -55,16 +59,26 @@ impl Backends {
             }
         }
         let free = free.into_iter().filter(|index| *index < next).collect();
-        let (indices, names, retired) = (HashMap::new(), HashMap::new(), BTreeSet::new());
+        let (indices, names, retired) = (HashMap::new(), HashMap::new(), Retired::default());
         Ok(Self { entries, open_flows, counters, indices, names, adopted, retired, free, next })
     }
 
-    /// Gives every backend of a service an index and retires those that are not among them.
-    pub fn place(&mut self, service: &str, id: u32, wanted: &[Backend]) -> Result<HashMap<SocketAddr, u32>> {
+    /// Gives every backend of a service an index, that of before if flows may still name it, and retires those that are
+    /// not among them.
+    pub fn place(
+        &mut self,
+        service: &str,
+        id: u32,
+        wanted: &[Backend],
+        terms: Terms,
+    ) -> Result<HashMap<SocketAddr, u32>> {
         let mut before = self.indices.remove(service).unwrap_or_default();
         let mut indices = HashMap::with_capacity(wanted.len());
         for backend in wanted {
-            let known = before.remove(&backend.address).or_else(|| self.adopted.remove(&(id, backend.address)));
+            let known = before
+                .remove(&backend.address)
+                .or_else(|| self.adopted.remove(&(id, backend.address)))
+                .or_else(|| self.take_back(service, backend.address));
             let index = match known {
                 Some(index) => index,
                 None => self.allocate()?,
@@ -84,22 +98,49 @@ impl Backends {
             self.names.insert(index, name);
             indices.insert(backend.address, index);
         }
-        self.retired.extend(before.into_values());
+        self.retire(before.into_values(), terms);
         self.indices.insert(service.to_owned(), indices.clone());
         Ok(indices)
     }
 
     /// Retires all backends of a service.
-    pub fn retire_all(&mut self, service: &str) {
-        self.retired.extend(self.indices.remove(service).into_iter().flat_map(HashMap::into_values));
+    pub fn retire_all(&mut self, service: &str, terms: Terms) {
+        let indices = self.indices.remove(service).unwrap_or_default();
+        self.retire(indices.into_values(), terms);
     }
 
-    /// Retires what was pinned and that no service has claimed.
-    pub fn retire_unclaimed(&mut self) {
-        for ((_, address), index) in self.adopted.drain() {
-            self.names.insert(index, BackendName { service: String::new(), address });
-            self.retired.insert(index);
+    /// Retires what was pinned and that no service has claimed. `of` tells the name and the terms of the service with an
+    /// identifier; nothing where it has been removed as well.
+    pub fn retire_unclaimed<'a>(&mut self, of: impl Fn(u32) -> Option<(&'a str, Terms)>, terms: Terms) {
+        for ((id, address), index) in std::mem::take(&mut self.adopted) {
+            let (service, terms) = of(id).unwrap_or(("", terms));
+            self.names.insert(index, BackendName { service: service.to_owned(), address });
+            self.retire([index].into_iter(), terms);
         }
+    }
+
+    /// The retired backends whose connections are to be ended in this way.
+    pub fn overdue(&self, answer: Answer) -> HashSet<u32> {
+        self.retired.overdue(answer, Instant::now())
+    }
+
+    /// Notes that the connections of retired backends have been ended.
+    pub fn settle(&mut self, indices: &HashSet<u32>) {
+        self.retired.settle(indices);
+    }
+
+    fn retire(&mut self, indices: impl Iterator<Item = u32>, terms: Terms) {
+        let now = Instant::now();
+        indices.for_each(|index| self.retired.insert(index, terms, now));
+    }
+
+    /// The index of a backend that was removed and is wanted again, so that its connections go on.
+    fn take_back(&mut self, service: &str, address: SocketAddr) -> Option<u32> {
+        let is_it =
+            |index: &u32| self.name(*index).is_some_and(|name| name.service == service && name.address == address);
+        let index = self.retired.indices().filter(is_it).last()?;
+        self.retired.remove(index);
+        Some(index)
     }
 
     /// The index of a service's backend, and those of earlier ones at its address that flows may still name.
@@ -125,12 +166,12 @@ impl Backends {
 
     /// Backends that are wanted no more but that flows may still name.
     pub fn retired(&self) -> impl Iterator<Item = u32> + '_ {
-        self.retired.iter().copied()
+        self.retired.indices()
     }
 
     /// Frees the index of a retired backend that no flow names.
     pub fn free(&mut self, index: u32) -> Result<()> {
-        if self.retired.remove(&index) {
+        if self.retired.remove(index) {
             let mut entry = self.entries.get(index);
             entry.in_use = 0;
             self.entries.set(index, entry);

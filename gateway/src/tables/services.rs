@@ -23,6 +23,7 @@ use super::{
     maglev::{self, Candidate},
     mapped::MappedArray,
     regions::{Region, Regions},
+    retired::Terms,
 };
 use crate::{
     lifecycle::ResolvedService,
@@ -46,6 +47,8 @@ pub struct Services {
     next_id: u32,
     /// Of the flow table.
     capacity: u32,
+    /// Of what was removed while nobody could say on which.
+    terms: Terms,
 }
 
 /// A service that is in the maps.
@@ -58,7 +61,7 @@ struct Placed {
 
 impl Services {
     /// Over maps that may hold another gateway's services.
-    pub fn new(entries: MapData, slots: &MapData, capacity: u32) -> Result<Self> {
+    pub fn new(entries: MapData, slots: &MapData, capacity: u32, terms: Terms) -> Result<Self> {
         let entries = BpfHashMap::try_from(aya::maps::Map::HashMap(entries)).context("open the service map")?;
         let slots = MappedArray::new(slots).context("map the slot array")?;
         let mut regions = Regions::new(slots.len());
@@ -78,6 +81,7 @@ impl Services {
             ids: HashSet::new(),
             next_id,
             capacity,
+            terms,
         })
     }
 
@@ -129,7 +133,7 @@ impl Services {
         // Known with its old entries from here on, so that after a failure the next attempt, or a removal, finds them.
         self.placed.insert(service.name.clone(), Placed { id, resolved: None, entries: old.clone() });
 
-        let indices = backends.place(&service.name, id, &service.backends)?;
+        let indices = backends.place(&service.name, id, &service.backends, Terms::from(&service.policy))?;
         let now = Instant::now();
         let mut entries = HashMap::new();
         let mut tables: HashMap<bool, Region> = HashMap::new();
@@ -162,7 +166,8 @@ impl Services {
         for region in placed.entries.values().map(region).collect::<HashSet<_>>() {
             self.regions.release(region, now);
         }
-        backends.retire_all(name);
+        let terms = placed.resolved.map_or(self.terms, |resolved| Terms::from(&resolved.service.policy));
+        backends.retire_all(name, terms);
         self.ids.remove(&placed.id);
     }
 
@@ -196,7 +201,7 @@ impl Services {
         id
     }
 
-    /// Removes what was pinned and is wanted no more. Its flows go on until they end.
+    /// Removes what was pinned and is wanted no more. Its flows have the time of a drain.
     fn drop_unclaimed(&mut self, backends: &mut Backends) -> Result<()> {
         let now = Instant::now();
         let in_use: HashSet<Region> =
@@ -210,7 +215,14 @@ impl Services {
                 self.regions.release(region, now);
             }
         }
-        backends.retire_unclaimed();
+        let by_id: HashMap<u32, (&str, Terms)> = self
+            .placed
+            .iter()
+            .filter_map(|(name, placed)| {
+                Some((placed.id, (name.as_str(), Terms::from(&placed.resolved.as_ref()?.service.policy))))
+            })
+            .collect();
+        backends.retire_unclaimed(|id| by_id.get(&id).copied(), self.terms);
         Ok(())
     }
 }

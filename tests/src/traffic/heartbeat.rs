@@ -52,6 +52,14 @@ impl Heartbeat {
         });
     }
 
+    /// Waits until the connection fails, and tells how.
+    #[track_caller]
+    pub fn failure(mut self, timeout: Duration) -> Failure {
+        let worker = self.worker.take().expect("a heartbeat is stopped once");
+        eventually(timeout, || if worker.is_finished() { Ok(()) } else { Err("the connection lives on") });
+        worker.join().expect("worker does not panic").expect_err("nobody has stopped it")
+    }
+
     /// Ends the connection and gives the longest time that one exchange took.
     ///
     /// # Errors

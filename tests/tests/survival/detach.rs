@@ -12,7 +12,7 @@ use gateway_tests::{
     Family, Gateway, GatewayConfig, Lab, Mode, Topology, eventually,
     gateway::{self, cli},
     scenario::{PORT, config, servers},
-    traffic::{Behaviour, Failure, client},
+    traffic::{Behaviour, DEADLINE, Failure, client},
 };
 
 use crate::datapath::{Pinned, pins};
@@ -20,8 +20,8 @@ use crate::datapath::{Pinned, pins};
 /// Who marks the gateway's neighbour entries.
 const OWNER: &str = "71";
 
-/// Values below `/proc/sys/net` that the kernel changes by itself.
-const MOVING: [&str; 2] = ["nf_conntrack_count", "flush"];
+/// The values below `/proc/sys/net` that are a network namespace's own; others change with the machine's.
+const OWN: [&str; 4] = ["conf/", "neigh/", "ip_forward", "ip_local"];
 
 /// What a host's administrator can look at.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,8 +66,8 @@ fn sysctls(lab: &Lab) -> BTreeMap<PathBuf, String> {
             let path = entry.path();
             if path.is_dir() {
                 collect(&path, into);
-            } else if let Ok(value) = fs::read_to_string(&path)
-                && !MOVING.iter().any(|name| path.ends_with(name))
+            } else if OWN.iter().any(|own| path.to_string_lossy().contains(own))
+                && let Ok(value) = fs::read_to_string(&path)
             {
                 into.insert(path, value);
             }
@@ -95,7 +95,7 @@ fn leaves_the_host_as_it_was(mode: Mode, end: impl Fn(Gateway)) {
     let gateway = Gateway::start(&lab, &config(&lab, mode));
     let to = lab.front.at(Family::V4, PORT);
     client::exchange(&client::connect(&lab.client, to).unwrap(), 1, 1_000).unwrap();
-    eventually(Duration::from_secs(10), || match neighbours_of_the_gateway(&lab) {
+    eventually(DEADLINE, || match neighbours_of_the_gateway(&lab) {
         entries if entries.len() == 2 => Ok(()),
         entries => Err(entries),
     });
@@ -108,9 +108,11 @@ fn leaves_the_host_as_it_was(mode: Mode, end: impl Fn(Gateway)) {
     for (command, before) in &untouched.listings {
         assert_eq!(&left.listings[command], before, "{mode:?}: {command}");
     }
+    let differs = |(path, value): &(&PathBuf, &String)| untouched.sysctls.get(*path) != Some(*value);
+    assert_eq!(left.sysctls.iter().filter(differs).collect::<Vec<_>>(), [], "{mode:?}");
     assert_eq!(left, untouched, "{mode:?}");
     // The kernel frees a program some time after its last user has gone.
-    eventually(Duration::from_secs(10), || {
+    eventually(DEADLINE, || {
         let loaded: Vec<u32> = loaded_programs().flatten().map(|program| program.id()).collect();
         let left: Vec<_> = pinned.programs.values().filter(|id| loaded.contains(id)).collect();
         if left.is_empty() { Ok(()) } else { Err(format!("programs {left:?} are still loaded")) }

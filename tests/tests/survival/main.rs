@@ -5,6 +5,7 @@ mod datapath;
 mod detach;
 mod disk;
 mod pins;
+mod removals;
 mod restarts;
 mod starts;
 mod upgrades;
