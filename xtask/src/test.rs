@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     command::{self, announce, cargo},
-    kernels,
+    kernels::{self, Which},
     lint::{self, USERSPACE},
     privilege,
     setup::{self, Need},
@@ -51,7 +51,8 @@ pub struct Test {
 impl Test {
     pub fn execute(self) -> Result<()> {
         if !self.kernel.is_empty() {
-            return self.on_kernels(&self.kernel);
+            let which = self.filter.as_deref().map_or(Which::All, Which::Named);
+            return self.on_kernels(&self.kernel, which);
         }
         let toolchain = setup::ensure(if self.no_lint { &[Need::Lab, Need::Applications] } else { &Need::ALL })?;
         if !self.no_lint {
@@ -65,14 +66,14 @@ impl Test {
             self.with_cargo_test(&gateway)
         }?;
         if self.filter.is_none() && kernels::are_possible() {
-            self.on_kernels(&kernels::USUAL.map(str::to_owned))?;
+            self.on_kernels(&kernels::USUAL.map(str::to_owned), Which::Brief)?;
         }
         Ok(())
     }
 
-    fn on_kernels(&self, series: &[String]) -> Result<()> {
+    fn on_kernels(&self, series: &[String], which: Which) -> Result<()> {
         setup::ensure(&[Need::Lab, Need::Kernels])?;
-        kernels::test(series, self.filter.as_deref(), &build()?, &self.flow_table)
+        kernels::test(series, which, &build()?, &self.flow_table)
     }
 
     fn with_nextest(&self, gateway: &Path) -> Result<()> {

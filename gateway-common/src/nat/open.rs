@@ -71,9 +71,8 @@ pub fn open<T: Tables>(tables: &T, tuple: &Tuple) -> Result<(), Reason> {
         return Err(Reason::PortShareUsed);
     }
     let mut ports = Ports::new(tables, tuple);
-    let reserved = allocate(tables, scratch, &mut ports)
-        || take_over(tables, scratch, &mut ports)
-        || take_back(tables, scratch);
+    let reserved =
+        allocate(tables, scratch, &mut ports) || take_over(tables, scratch, &mut ports) || take_back(tables, scratch);
     if !reserved {
         return Err(Reason::PortsExhausted);
     }
