@@ -116,9 +116,10 @@ impl Process {
 }
 
 impl Process {
-    /// Takes in what is still in the pipes. Bounded, because a grandchild may hold them open for ever.
+    /// Takes in what is still in the pipes. Bounded, because a grandchild may hold them open for ever, but not before the
+    /// readers had their turn on a machine with much else to do.
     fn read_to_end(&self) {
-        let deadline = Instant::now() + Duration::from_secs(1);
+        let deadline = Instant::now() + Duration::from_secs(5);
         while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(1));
         }

@@ -118,20 +118,31 @@ impl<'a> Site<'a> {
             }
         }
         let lasted = start.elapsed();
-        self.progress.step(self.setting.name, "waiting until everything is quiet");
         drop(self.flood.take().map(JoinHandle::join));
         let busy = self.holdings();
         clients.stop();
+        let connections = self.journal.connections.load(Ordering::Relaxed);
+        let (explained, unexplained) = (self.journal.explained(), self.journal.unexplained());
+        // Told at once, in case that the wait for quiet comes to no end.
+        for failure in &unexplained {
+            println!("{}: {failure}", self.setting.name);
+        }
+        let judged = format!(
+            "{connections} connections, {} failures explained, {} not; waiting until everything is quiet",
+            explained.values().sum::<usize>(),
+            unexplained.len()
+        );
+        self.progress.step(self.setting.name, &judged);
         let left =
             if broken.load(Ordering::Relaxed) { Flows::default() } else { Flows::when_quiet(self.lab, self.gateway()) };
         Outcome {
             name: self.setting.name,
             lasted,
             actions,
-            connections: self.journal.connections.load(Ordering::Relaxed),
+            connections,
             exchanges: self.journal.exchanges.load(Ordering::Relaxed),
-            explained: self.journal.explained(),
-            unexplained: self.journal.unexplained(),
+            explained,
+            unexplained,
             warm: warm.unwrap_or(busy),
             last: self.holdings(),
             left,
