@@ -11,6 +11,12 @@ use super::{
 };
 use crate::abi::{Direction, Flow, Hop, Seen, Volume};
 
+/// How far behind the end of what was sent a segment may begin for its numbers to be believed: a super-frame.
+const RECENT: u32 = 1 << 16;
+
+/// How far ahead of what was acknowledged a FIN may be: a wide window.
+const AHEAD: u32 = 1 << 20;
+
 /// A segment of a flow whose handshake is complete.
 #[inline(never)]
 pub fn established<F: Frame, T: Tables>(
@@ -86,7 +92,7 @@ pub fn check_size_and_life<F: Frame>(frame: &mut F, segment: &Segment, hop: &Hop
 pub fn record<T: Tables>(tables: &T, segment: &Segment, flow: &mut Flow) {
     flow.last_seen = tables.now();
     flow.traffic.add(segment.ip.packet_len);
-    if !segment.flags.contains(Flags::RST) {
+    if !segment.flags.contains(Flags::RST) && follows(segment, flow) {
         let next_seq = segment.next_seq();
         if tcp::seq_after(next_seq, flow.next_seq) {
             flow.next_seq = next_seq;
@@ -108,18 +114,38 @@ fn is_finished<T: FlowTable>(flows: &T, flow: &Flow) -> bool {
     flows.get(&flow.to.reversed()).is_none_or(|twin| tcp::state(flow.seen, twin.seen).is_finished())
 }
 
-/// What the flow's direction has seen after `segment`.
+/// Whether the segment begins where the ones before it ended, or repeats some of what they had.
+///
+/// Numbers are believed of such segments alone: whoever does not see the connection would have to guess one of 2^32
+/// within a few. So nobody can make the gateway expect a number that was chosen to be expected, and a reset that follows it.
 #[inline(always)]
-fn next_seen<T: FlowTable>(flows: &T, segment: &Segment, flow: &Flow) -> Seen {
-    let acceptable = segment.flags.contains(Flags::RST) && is_acceptable_reset(flows, segment, flow);
-    tcp::next_seen(flow.seen, segment.flags, acceptable)
+fn follows(segment: &Segment, flow: &Flow) -> bool {
+    flow.next_seq.wrapping_sub(segment.seq) <= RECENT
 }
 
-/// Whether the receiver of a reset would believe it: its sequence number is exactly what the receiver expects
-/// (RFC 9293 section 3.10.7.4, after RFC 5961 section 3.2), by the sender's count or by the receiver's last ACK.
+/// What the flow's direction has seen after `segment`.
 #[inline(always)]
-fn is_acceptable_reset<T: FlowTable>(flows: &T, segment: &Segment, flow: &Flow) -> bool {
-    segment.seq == flow.next_seq || flows.get(&flow.to.reversed()).is_some_and(|twin| twin.acked == segment.seq)
+fn next_seen<T: FlowTable>(flows: &T, segment: &Segment, flow: &mut Flow) -> Seen {
+    let believed = (follows(segment, flow) && !segment.flags.ends()) || is_believed(flows, segment, flow);
+    tcp::next_seen(flow.seen, segment.flags, believed)
+}
+
+/// Whether the receiver of a reset or FIN would believe it. For any segment that comes out of sequence, what the other end
+/// has acknowledged is taken for sent: some was lost before it got here, or has been overtaken.
+///
+/// The sequence number of a reset has to be exactly what the receiver expects (RFC 9293 section 3.10.7.4, after RFC 5961
+/// section 3.2), by the sender's count or by the receiver's last ACK. A FIN may have overtaken data, and so lie ahead.
+#[inline(never)]
+fn is_believed<T: FlowTable>(flows: &T, segment: &Segment, flow: &mut Flow) -> bool {
+    let Some(twin) = flows.get(&flow.to.reversed()) else { return false };
+    if tcp::seq_after(twin.acked, flow.next_seq) {
+        flow.next_seq = twin.acked;
+    }
+    if segment.flags.contains(Flags::RST) {
+        segment.seq == flow.next_seq || segment.seq == twin.acked
+    } else {
+        follows(segment, flow) || segment.seq.wrapping_sub(twin.acked) <= AHEAD
+    }
 }
 
 /// The state of the connection may change: keeps the count of open flows in step.

@@ -26,6 +26,12 @@ impl Flags {
         Self(self.0 | other.0)
     }
 
+    /// Ends its direction, if it is believed.
+    #[inline(always)]
+    pub const fn ends(self) -> bool {
+        self.0 & (Self::RST.0 | Self::FIN.0) != 0
+    }
+
     /// A SYN that opens a connection: neither ACK, RST nor FIN with it.
     #[inline(always)]
     pub const fn opens(self) -> bool {
@@ -72,12 +78,15 @@ pub fn state(original: Seen, reply: Seen) -> State {
 
 /// What a direction has seen after a segment with `flags`.
 ///
-/// Only an acceptable reset counts, and any other segment revives a direction that was reset
-/// (RFC 7857 section 2.2: traffic after a RST is a sign that the RST was not accepted).
+/// Only a reset or FIN counts whose numbers its receiver would believe, and any other segment revives a direction that was
+/// reset (RFC 7857 section 2.2: traffic after a RST is a sign that the RST was not accepted).
 #[inline(always)]
-pub fn next_seen(seen: Seen, flags: Flags, acceptable_reset: bool) -> Seen {
+pub fn next_seen(seen: Seen, flags: Flags, believed: bool) -> Seen {
+    if flags.ends() && !believed {
+        return seen;
+    }
     if flags.contains(Flags::RST) {
-        return if acceptable_reset { seen.with(Seen::RST) } else { seen };
+        return seen.with(Seen::RST);
     }
     let seen = seen.without(Seen::RST);
     let seen = if flags.contains(Flags::SYN) { seen.with(Seen::SYN) } else { seen };
@@ -107,8 +116,11 @@ mod tests {
     }
 
     #[test]
-    fn unacceptable_reset_changes_nothing() {
-        assert_eq!(next_seen(Seen::SYN, Flags::RST, false), Seen::SYN);
+    fn unbelievable_end_changes_nothing() {
+        for seen in [Seen::SYN, Seen::SYN.with(Seen::RST)] {
+            assert_eq!(next_seen(seen, Flags::RST, false), seen);
+            assert_eq!(next_seen(seen, Flags::ACK.with(Flags::FIN), false), seen);
+        }
     }
 
     #[test]

@@ -74,11 +74,25 @@ fn padding_is_neither_counted_nor_acknowledged() {
 fn flow_remembers_the_highest_numbers() {
     in_both_families(|world| {
         world.establish();
-        world.send(&world.client_data(PUSH, 10, "later"));
+        world.send(&world.client_data(PUSH, 0, "earlier, "));
+        world.send(&world.client_data(PUSH, 9, "later"));
         world.send(&world.client_data(PUSH, 0, "earlier"));
         // A stray SYN has an acknowledgement field that means nothing.
         world.send(&world.client_segment(Flags::SYN).seq(ISN)).expect(Reason::Forwarded);
-        assert_eq!((world.flow().next_seq, world.flow().acked), (ISN + 16, ISS.wrapping_add(1)));
+        assert_eq!((world.flow().next_seq, world.flow().acked), (ISN + 15, ISS.wrapping_add(1)));
+    });
+}
+
+#[test]
+fn numbers_catch_up_with_what_the_other_end_has_acknowledged() {
+    in_both_families(|world| {
+        world.establish();
+        // A segment of 70,000 bytes was lost on its way here, and comes again another way.
+        world.send(&world.client_data(PUSH, 70_000, "after the gap"));
+        assert_eq!(world.flow().next_seq, ISN + 1);
+        world.send(&world.backend_data(Flags::ACK, 0, "").ack(ISN + 1 + 70_013));
+        world.send(&world.client_data(PUSH, 70_013, "more"));
+        assert_eq!(world.flow().next_seq, ISN + 1 + 70_017);
     });
 }
 

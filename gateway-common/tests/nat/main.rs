@@ -17,5 +17,6 @@ mod opening;
 mod ports;
 mod properties;
 mod selection;
+mod spoofed;
 mod take_over;
 mod world;
