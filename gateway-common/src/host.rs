@@ -20,4 +20,4 @@ pub use invariants::{Snapshot, check};
 pub use message::Message;
 pub use packet::Packet;
 pub use tables::{HostTables, ServiceOptions};
-pub use traffic::{Step, Traffic};
+pub use traffic::{Oddity, Step, Traffic, fragment};

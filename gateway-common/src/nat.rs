@@ -10,11 +10,13 @@ mod compose;
 pub mod cut;
 mod fail_over;
 mod flow;
+mod fragment;
 mod frame;
 mod handshake;
 pub mod headers;
 mod icmp;
 mod limits;
+mod martian;
 mod open;
 mod parse;
 mod reason;
@@ -47,7 +49,12 @@ pub fn process<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network)
 
 #[inline(always)]
 fn decide<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network) -> Result<Verdict, Reason> {
-    ip.read(frame)?;
+    match ip.read(frame) {
+        Ok(()) if !ip.has_options() => {}
+        Ok(()) => parse::refuse_source_route(frame, ip)?,
+        Err(Reason::Fragment) => return Err(fragment::judge(frame, tables, ip)),
+        Err(reason) => return Err(reason),
+    }
     match ip.protocol {
         PROTOCOL_TCP => {
             let segment = parse::segment(frame, ip)?;

@@ -65,6 +65,12 @@ impl Address {
         (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h)
     }
 
+    /// Equality, as cheap as can be.
+    #[inline(always)]
+    pub const fn equals(&self, other: &Self) -> bool {
+        self.difference(other) == 0
+    }
+
     #[inline(always)]
     pub const fn is_v4_mapped(&self) -> bool {
         let [a, b, c, _] = self.words();

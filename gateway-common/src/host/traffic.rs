@@ -5,8 +5,11 @@
 
 mod decode;
 mod judge;
+mod odd;
 
 use std::{collections::HashMap, net::SocketAddr};
+
+pub use odd::{Oddity, fragment};
 
 use super::{HostFrame, HostTables, Local, Message, Packet, Routes, ServiceOptions, Snapshot, Stack, Wire, check};
 use crate::{
@@ -31,10 +34,12 @@ pub enum Step {
     Close { flow: u8, wire: bool },
     /// A client sends to a service.
     Client { client: u8, service: u8, shape: Shape },
+    /// A client sends to a service what no honest one does.
+    Odd { client: u8, service: u8, oddity: Oddity, wire: bool },
     /// A backend sends on a flow, counted through those there are.
     Backend { flow: u8, shape: Shape },
     /// A router complains about a packet that left on one side of a flow; `whole` if it quotes all of it.
-    Icmp { flow: u8, whole: bool, shape: Shape },
+    Icmp { flow: u8, whole: bool, mtu: u16, shape: Shape },
     /// Time passes.
     Wait { ticks: u32 },
     /// Routes change, to ones with this MTU.
@@ -152,15 +157,20 @@ impl Traffic {
             Step::Client { client, service, shape } => {
                 self.send(&self.segment(&client_tuple(*client, *service), shape), shape)
             }
+            Step::Odd { client, service, oddity, wire } => {
+                let syn = Shape { flags: Flags::SYN, ..Shape::EXACT };
+                let segment = self.segment(&client_tuple(*client, *service), &syn);
+                self.arrive(&oddity.frame(segment), *wire)
+            }
             Step::Backend { flow, shape } => {
                 let Some((tuple, _)) = self.pick(*flow, |flow| flow.direction == Direction::Reply) else {
                     return Ok(());
                 };
                 self.send(&self.segment(&tuple, shape), shape)
             }
-            Step::Icmp { flow, whole, shape } => {
+            Step::Icmp { flow, whole, mtu, shape } => {
                 let Some((_, flow)) = self.pick(*flow, |_| true) else { return Ok(()) };
-                let mut complaint = complaint(&self.segment(&flow.to, shape), *whole);
+                let mut complaint = complaint(&self.segment(&flow.to, shape), *whole, *mtu);
                 complaint.envelope.hop_limit = shape.hop_limit;
                 self.send(&complaint, shape)
             }
@@ -325,12 +335,12 @@ impl Sendable for Message {
 }
 
 /// A router's error about `about`, sent back to where it came from.
-fn complaint(about: &Packet, whole: bool) -> Message {
+fn complaint(about: &Packet, whole: bool, mtu: u16) -> Message {
     let mut quote = about.quote();
     if !whole {
         quote.truncate(if about.envelope.source.is_ipv4() { 28 } else { 48 });
     }
-    Message::too_big(about.envelope.destination, about.envelope.source, 1280, quote)
+    Message::too_big(about.envelope.destination, about.envelope.source, mtu, quote)
 }
 
 fn routes(generation: u16, mtu: u16) -> Routes {

@@ -9,6 +9,7 @@ use super::{
     compose,
     frame::Frame,
     headers::{Bytes2, Bytes4, Ethernet, IcmpHeader, Ipv4Header, Ipv6Header, TcpHeader, TcpStart, Words},
+    martian,
     parse::{Network, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Segment},
     tcp::Flags,
 };
@@ -26,6 +27,9 @@ pub fn refuse<F: Frame>(frame: &mut F, segment: &Segment, how: Answer, reset: Re
 /// Turns `segment` into the reset that its sender will accept (RFC 9293 section 3.10.7.1).
 #[inline(never)]
 fn reset<F: Frame>(frame: &mut F, segment: &Segment, reason: Reason) -> Reason {
+    if martian::gets_no_answer(frame, segment) {
+        return Reason::Martian;
+    }
     let (seq, ack, flags) = if segment.flags.contains(Flags::ACK) {
         (segment.ack, 0, Flags::RST)
     } else {

@@ -112,6 +112,14 @@ pub struct TcpStart {
     pub seq: Bytes4,
 }
 
+/// How TCP begins, in as few bytes as a fragment may have of it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct TcpPorts {
+    pub src: Bytes2,
+    pub dst: Bytes2,
+}
+
 /// `N` words of any headers.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -136,8 +144,8 @@ macro_rules! headers {
 }
 
 headers! {
-    Bytes2 = 2, Ethernet = 14, VlanTag = 4, Ipv4Header = 20, Ipv6Header = 40, IcmpHeader = 8, TcpHeader = 20,
-    TcpStart = 8,
+    Bytes2 = 2, Bytes4 = 4, Ethernet = 14, VlanTag = 4, Ipv4Header = 20, Ipv6Header = 40, IcmpHeader = 8, TcpHeader = 20,
+    TcpStart = 8, TcpPorts = 4,
 }
 // SAFETY: words.
 unsafe impl<const N: usize> Header for Words<N> {}

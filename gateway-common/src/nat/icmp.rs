@@ -15,7 +15,7 @@ use super::{
     rewrite,
     tables::{FlowTable, Tables},
 };
-use crate::abi::{Address, Family, Seen, Tuple};
+use crate::abi::{Address, Family, Flow, Seen, Tuple};
 
 /// The packet that an error quotes.
 struct Quoted {
@@ -23,21 +23,36 @@ struct Quoted {
     l3: usize,
     /// Offset of its TCP header.
     l4: usize,
+    /// Its sequence number, in network order.
+    seq: Bytes4,
     /// The tuple of its answers.
     key: Tuple,
 }
 
+/// Links that carry IP take packets of this size (RFC 791 section 3.1: all hosts do; RFC 8200 section 5).
+const LEAST_MTU_V4: u16 = 576;
+const LEAST_MTU_V6: u32 = 1280;
+
+/// How far the first segments of a handshake, whose acknowledgement is not known yet, may lie behind the end of what was
+/// sent: one window without scaling (RFC 7413).
+const EARLY_DATA: u32 = 0xffff;
+
 /// Translates an error about a tracked flow and sends it on; any other ICMP is the kernel's.
 #[inline(never)]
 pub fn error<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &Network) -> Result<Verdict, Reason> {
-    let mut quoted = Quoted { l3: ip.l4 + IcmpHeader::LEN, l4: 0, key: ip.tuple };
+    let mut quoted = Quoted { l3: ip.l4 + IcmpHeader::LEN, l4: 0, seq: Bytes4([0; 4]), key: ip.tuple };
     quoted.read(frame, ip)?;
     let flow = match tables.flows().get(&quoted.key) {
         Some(flow) if flow.seen.contains(Seen::CUT) => return Err(Reason::FlowCut),
         Some(flow) if flow.seen.contains(Seen::RESTING) => return Err(Reason::FlowGone),
+        Some(flow) if !is_in_flight(tables.flows(), &quoted, flow) => return Err(Reason::IcmpOutOfWindow),
         Some(flow) => flow,
-        None => tables.half_open().get(&quoted.key).ok_or(Reason::IcmpUnrelated)?,
+        None => match tables.half_open().get(&quoted.key).ok_or(Reason::IcmpUnrelated)? {
+            flow if !is_of_handshake(tables.half_open(), &quoted, flow) => return Err(Reason::IcmpOutOfWindow),
+            flow => flow,
+        },
     };
+    refuse_tiny_mtu(frame, ip)?;
     flow::find_hop(frame, tables, flow)?;
     if ip.hop_limit <= 1 {
         // No error about an error (RFC 1122 section 3.2.2, RFC 4443 section 2.4 e).
@@ -47,6 +62,38 @@ pub fn error<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &Network) -> Re
     rewrite_outer(frame, ip, &flow.to, change)?;
     frame.set_link_layer(ip.l3, &flow.hop, ip.ether_type())?;
     Ok(Verdict { reason: Reason::IcmpForwarded, ifindex: flow.hop.device.get() })
+}
+
+/// Whether the quoted segment was sent and may not have arrived (RFC 5927 section 4.1): the direction that it went is the
+/// twin of `returned`. What else quotes a flow was forged by somebody who does not see it.
+#[inline(never)]
+fn is_in_flight<T: FlowTable>(flows: &T, quoted: &Quoted, returned: &Flow) -> bool {
+    let Some(sent) = flows.get(&returned.to.reversed()) else { return false };
+    let under_way = sent.next_seq.wrapping_sub(returned.acked);
+    // More was acknowledged than was seen.
+    let under_way = if under_way > u32::MAX / 2 { 0 } else { under_way };
+    quoted.seq().wrapping_sub(returned.acked) <= under_way
+}
+
+/// The same for a half-open flow.
+#[inline(never)]
+fn is_of_handshake<T: FlowTable>(half_open: &T, quoted: &Quoted, returned: &Flow) -> bool {
+    let sent = half_open.get(&returned.to.reversed());
+    sent.is_some_and(|sent| sent.next_seq.wrapping_sub(quoted.seq()) <= EARLY_DATA)
+}
+
+/// Turns away an error that asks for packets smaller than any link does (RFC 8201 section 4 for IPv6). An MTU of 0 is that
+/// of a router that tells none (RFC 1191 section 5).
+#[inline(always)]
+fn refuse_tiny_mtu<F: Frame>(frame: &mut F, ip: &Network) -> Result<(), Reason> {
+    let IcmpHeader { kind, code, rest: Bytes4(rest), .. } = *frame.header(ip.l4)?;
+    let [_, _, high, low] = rest;
+    let is_tiny = match (ip.family, kind, code) {
+        (Family::V4, 3, 4) => (1..LEAST_MTU_V4).contains(&u16::from_be_bytes([high, low])),
+        (Family::V6, 2, _) => u32::from_be_bytes(rest) < LEAST_MTU_V6,
+        _ => false,
+    };
+    if is_tiny { Err(Reason::IcmpTinyMtu) } else { Ok(()) }
 }
 
 /// Gives the error itself new addresses, and its checksum what has changed in it.
@@ -59,6 +106,11 @@ fn rewrite_outer<F: Frame>(frame: &mut F, ip: &Network, to: &Tuple, change: Delt
 }
 
 impl Quoted {
+    #[inline(always)]
+    fn seq(&self) -> u32 {
+        u32::from_be_bytes(self.seq.0)
+    }
+
     /// Reads the quoted packet of an error; `IcmpUnrelated` for other messages and other protocols. In place, for want
     /// of room on the stack.
     #[inline(never)]
@@ -104,6 +156,7 @@ impl Quoted {
         }
         let tcp = frame.header::<TcpStart>(self.l4)?;
         (self.key.dst_port, self.key.src_port) = (tcp.src_port.0, tcp.dst_port.0);
+        self.seq = tcp.seq;
         Ok(())
     }
 }

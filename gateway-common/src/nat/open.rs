@@ -3,13 +3,13 @@
 use super::{
     Reason, answer, fail_over, flow,
     frame::Frame,
-    limits,
+    limits, martian,
     parse::Segment,
     select,
     tables::{FlowTable, Tables},
     tcp,
 };
-use crate::abi::{Direction, Flow, MAX_SNAT, Scratch, Seen, Service, ServiceKey, Tuple, ticks_from_secs};
+use crate::abi::{Answer, Direction, Flow, MAX_SNAT, Scratch, Seen, Service, ServiceKey, Tuple, ticks_from_secs};
 
 /// Source ports tried for a flow, over all source addresses: first some anywhere, so that those in use do not come to lie
 /// in runs, then neighbours, so that none of a small range is missed.
@@ -33,7 +33,9 @@ pub fn choose<F: Frame, T: Tables>(
     service: &Service,
 ) -> Result<u32, Reason> {
     let settings = tables.settings();
-    let (how, reset, drop) = if tables.open_flows(0) >= i64::from(settings.capacity) {
+    let (how, reset, drop) = if martian::cannot_open(frame, tables, segment) {
+        (Answer::Drop, Reason::Martian, Reason::Martian)
+    } else if tables.open_flows(0) >= i64::from(settings.capacity) {
         (settings.full, Reason::TableFullReset, Reason::TableFull)
     } else {
         match select::select(tables, service, segment.tuple()) {

@@ -5,13 +5,14 @@ use network_types::ip::IpProto;
 use super::{
     Reason,
     frame::Frame,
-    headers::{Bytes2, Ethernet, Ipv4Header, Ipv6Header, TcpHeader, VlanTag},
+    headers::{Bytes2, Ethernet, Ipv4Header, Ipv6Header, TcpHeader, VlanTag, Words},
     tcp::Flags,
 };
 use crate::abi::{Address, Family, Tuple};
 
 pub const PROTOCOL_ICMP: u8 = IpProto::Icmp as u8;
 pub const PROTOCOL_TCP: u8 = IpProto::Tcp as u8;
+pub const PROTOCOL_FRAGMENT: u8 = IpProto::Ipv6Frag as u8;
 pub const PROTOCOL_ICMPV6: u8 = IpProto::Ipv6Icmp as u8;
 
 /// The network header of a packet, offsets counted from the start of the frame.
@@ -42,6 +43,12 @@ impl Network {
     #[inline(always)]
     pub fn end(&self) -> usize {
         self.l3 + self.packet_len as usize
+    }
+
+    /// Whether there are IPv4 options.
+    #[inline(always)]
+    pub fn has_options(&self) -> bool {
+        matches!(self.family, Family::V4) && self.header_len() != Ipv4Header::LEN as u32
     }
 
     /// Offset from the IP header to its payload.
@@ -119,14 +126,14 @@ impl Network {
         if header.version() != 4 || header_len < Ipv4Header::LEN || self.packet_len < header_len as u32 {
             return Err(Reason::Malformed);
         }
-        // More fragments, or an offset: RFC 791's flag 0x2000 and offset mask 0x1fff.
-        if u16::from_be_bytes(header.fragment.0) & 0x3fff != 0 {
-            return Err(Reason::Fragment);
-        }
         self.protocol = header.protocol;
         self.hop_limit = header.ttl;
         self.tuple.src = Address::from_v4(header.src.0);
         self.tuple.dst = Address::from_v4(header.dst.0);
+        // More fragments, or an offset: RFC 791's flag 0x2000 and offset mask 0x1fff.
+        if u16::from_be_bytes(header.fragment.0) & 0x3fff != 0 {
+            return Err(Reason::Fragment);
+        }
         Ok(())
     }
 
@@ -140,12 +147,6 @@ impl Network {
         if header.version() != 6 {
             return Err(Reason::Malformed);
         }
-        match header.next_header {
-            44 => return Err(Reason::Fragment),
-            // Hop-by-hop, routing, ESP, AH, destination options, mobility, HIP, shim6.
-            0 | 43 | 50 | 51 | 60 | 135 | 139 | 140 => return Err(Reason::ExtensionHeader),
-            _ => {}
-        }
         self.protocol = header.next_header;
         self.hop_limit = header.hop_limit;
         self.tuple.src = Address(header.src.0);
@@ -155,8 +156,41 @@ impl Network {
         if self.tuple.src.is_v4_mapped() || self.tuple.dst.is_v4_mapped() {
             return Err(Reason::Malformed);
         }
-        Ok(())
+        match self.protocol {
+            PROTOCOL_FRAGMENT => Err(Reason::Fragment),
+            // Hop-by-hop, routing, ESP, AH, destination options, mobility, HIP, shim6.
+            0 | 43 | 50 | 51 | 60 | 135 | 139 | 140 => Err(Reason::ExtensionHeader),
+            _ => Ok(()),
+        }
     }
+}
+
+/// `SourceRoute` if the IPv4 options may hold one (RFC 791 section 3.1: types 131 and 137).
+///
+/// Any byte of that value is taken for one. Options that carry data are as good as extinct, and the walk from one to
+/// the next would cost the verifier more than all other parsing.
+#[inline(never)]
+pub fn refuse_source_route<F: Frame>(frame: &mut F, ip: &Network) -> Result<(), Reason> {
+    const LOOSE: u32 = 0x8383_8383;
+    const STRICT: u32 = 0x8989_8989;
+    /// Words of options at most.
+    const WORDS: usize = 10;
+    let mut found = 0;
+    for index in 0..WORDS {
+        let offset = ip.l3 + Ipv4Header::LEN + index * 4;
+        if offset >= ip.l4 {
+            break;
+        }
+        let word = frame.header::<Words<1>>(offset)?.0[0];
+        found |= zero_byte(word ^ LOOSE) | zero_byte(word ^ STRICT);
+    }
+    if found == 0 { Ok(()) } else { Err(Reason::SourceRoute) }
+}
+
+/// Not 0 exactly if one of the four bytes is: then borrowing sets the highest bit of one that had it clear.
+#[inline(always)]
+const fn zero_byte(word: u32) -> u32 {
+    word.wrapping_sub(0x0101_0101) & !word & 0x8080_8080
 }
 
 /// RFC 9293 section 3.1.

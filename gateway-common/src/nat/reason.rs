@@ -52,8 +52,10 @@ reasons! {
     NoService = "no_service" => Pass,
     /// An ICMP error about no tracked flow.
     IcmpUnrelated = "icmp_unrelated" => Pass,
-    /// A fragment; TCP senders do path MTU discovery instead.
+    /// A fragment that is not the first one of a segment for a service or of a flow.
     Fragment = "fragment" => Pass,
+    /// IPv4 options that ask for a route of their own; the kernel refuses them unless it is told otherwise.
+    SourceRoute = "source_route" => Pass,
     /// An IPv6 extension header before TCP.
     ExtensionHeader = "extension_header" => Pass,
     /// Headers that contradict each other or the frame's length.
@@ -97,6 +99,15 @@ reasons! {
     NoBackend = "no_backend" => Drop,
     /// A segment for a service that belongs to no flow.
     UnknownFlow = "unknown_flow" => Drop,
+    /// A segment for a service, of no flow, from an address that nobody can have: loopback, multicast, broadcast, the
+    /// front server's own; or one sent to all stations of the link.
+    Martian = "martian" => Drop,
+    /// The first fragment of a segment for a service or of a flow; TCP senders do path MTU discovery instead.
+    FragmentOfFlow = "fragment_of_flow" => Drop,
+    /// An ICMP error about a flow that quotes a segment which is not under way: most likely a forgery.
+    IcmpOutOfWindow = "icmp_out_of_window" => Drop,
+    /// An ICMP error about a flow that asks for packets smaller than every link can carry.
+    IcmpTinyMtu = "icmp_tiny_mtu" => Drop,
     /// A late segment of a flow whose tuple has been given to another.
     FlowGone = "flow_gone" => Drop,
     /// A packet about a flow that was cut without resets, or a reset of one that was cut with them.

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use etherparse::ip_number;
 use gateway_common::{
     abi::Family,
-    host::{Envelope, Message, Packet, Stack, Wire},
-    nat::{Flags, Reason},
+    host::{Envelope, Message, Packet, Stack, Wire, fragment},
+    nat::{Action, Flags, Reason},
 };
 
 use crate::world::{World, in_both_families};
@@ -137,17 +137,91 @@ fn jumbogram_is_passed() {
 }
 
 #[test]
-fn fragments_are_passed() {
+fn first_fragment_of_a_flow_or_for_a_service_is_dropped() {
+    in_both_families(|world| {
+        world.arrive::<Wire>(&fragment(&world.syn(), 0)).expect(Reason::FragmentOfFlow);
+        world.send(&world.syn()).expect(Reason::Opened);
+        world.send(&world.syn_ack()).expect(Reason::Forwarded);
+        world.send(&world.client_data(Flags::ACK, 0, "")).expect(Reason::Forwarded);
+        for piece in [world.client_data(PUSH, 0, "piece"), world.backend_data(PUSH, 0, "piece")] {
+            world.arrive::<Wire>(&fragment(&piece, 0)).expect(Reason::FragmentOfFlow);
+            world.arrive::<Stack>(&fragment(&piece, 0)).expect(Reason::FragmentOfFlow);
+        }
+    });
+}
+
+#[test]
+fn first_fragment_as_tiny_as_can_be_is_dropped() {
+    in_both_families(|world| {
+        world.establish();
+        let whole = fragment(&world.client_data(PUSH, 0, "piece"), 0);
+        // Eight bytes of TCP: the flags are in the next one.
+        let (headers, length) = if world.client.is_ipv4() { (14 + 20, 28_u16) } else { (14 + 40 + 8, 16) };
+        let mut tiny = whole[..headers + 8].to_vec();
+        let field = if world.client.is_ipv4() { 14 + 2 } else { 14 + 4 };
+        tiny[field..field + 2].copy_from_slice(&length.to_be_bytes());
+        world.arrive::<Stack>(&tiny).expect(Reason::FragmentOfFlow);
+        // The one that overlaps it and would bring other flags (RFC 1858 section 4).
+        world.arrive::<Stack>(&fragment(&world.client_data(PUSH, 0, "piece"), 1)).expect(Reason::Fragment);
+    });
+}
+
+#[test]
+fn other_fragments_are_passed() {
+    in_both_families(|world| {
+        world.establish();
+        for offset in [1, 2, 0x1fff] {
+            world.arrive::<Stack>(&fragment(&world.client_data(PUSH, 0, "piece"), offset)).expect(Reason::Fragment);
+        }
+        let mut elsewhere = world.client_segment(Flags::ACK);
+        elsewhere.tcp.destination_port = 22;
+        world.arrive::<Stack>(&fragment(&elsewhere, 0)).expect(Reason::Fragment);
+        let mut datagram = fragment(&world.client_data(PUSH, 0, "piece"), 0);
+        datagram[if world.client.is_ipv4() { 14 + 9 } else { 14 + 40 }] = ip_number::UDP.0;
+        world.arrive::<Stack>(&datagram).expect(Reason::Fragment);
+    });
+}
+
+#[test]
+fn fragment_cut_at_any_byte_reaches_nobody() {
+    in_both_families(|world| {
+        world.establish();
+        let whole = fragment(&world.client_data(PUSH, 0, "piece"), 0);
+        for len in 0..whole.len() {
+            let reason = world.arrive::<Stack>(&whole[..len]).verdict.reason;
+            assert!(matches!(reason.action(), Action::Pass | Action::Drop), "{len}: {reason:?}");
+        }
+    });
+}
+
+#[test]
+fn source_route_is_the_kernels_to_refuse() {
     let world = World::new(Family::V4);
     world.establish();
-    for field in [[0x20, 0], [0, 1], [0x3f, 0xff], [0x1f, 0xff]] {
-        let mut frame = world.client_data(PUSH, 0, "piece").build();
-        frame[ETHERNET + 6..ETHERNET + 8].copy_from_slice(&field);
-        world.arrive::<Stack>(&frame).expect(Reason::Fragment);
+    for kind in [131, 137] {
+        for before in 0..=8 {
+            let mut options = vec![1; before];
+            options.extend([kind, 11, 4, 192, 0, 2, 1, 192, 0, 2, 2]);
+            options.resize(options.len().next_multiple_of(4), 0);
+            for mut packet in [world.syn(), world.client_data(PUSH, 0, "routed"), world.backend_data(PUSH, 0, "back")] {
+                packet.envelope.ip_options = options.clone();
+                world.send(&packet).expect(Reason::SourceRoute);
+                world.send_by_wire(&packet).expect(Reason::SourceRoute);
+            }
+        }
     }
-    let world = World::new(Family::V6);
-    let envelope = Envelope::new(world.client.ip(), world.service.ip());
-    world.arrive::<Stack>(&envelope.build(ip_number::IPV6_FRAGMENTATION_HEADER, &[0; 60])).expect(Reason::Fragment);
+}
+
+#[test]
+fn third_vlan_tag_is_none_of_the_gateways_business() {
+    in_both_families(|world| {
+        world.establish();
+        for (vlans, reason) in [(2, Reason::Forwarded), (3, Reason::NotIp)] {
+            let mut packet = world.client_data(PUSH, 0, "tagged");
+            packet.envelope.vlans = vec![7; vlans];
+            world.send_by_wire(&packet).expect(reason);
+        }
+    });
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use gateway_common::{
     abi::{Egress, Family, Hop},
     host::{Message, Packet, Stack, Wire},
-    nat::{Flags, Reason},
+    nat::{Flags, Reason, State},
 };
 
-use crate::world::{HOP, World, in_both_families};
+use crate::world::{HOP, ISS, World, in_both_families};
 
 const PUSH: Flags = Flags(0x18);
 
@@ -181,4 +181,96 @@ fn error_of_the_other_familys_protocol_is_passed() {
     let payload = message.build().split_off(34);
     let frame = message.envelope.build(etherparse::ip_number::IPV6_ICMP, &payload);
     world.arrive::<Stack>(&frame).expect(Reason::IcmpUnrelated);
+}
+
+#[test]
+fn error_about_a_segment_that_is_not_under_way_is_dropped() {
+    in_both_families(|world| {
+        world.establish();
+        let question = world.client_data(PUSH, 0, "question");
+        let sent = world.send(&question).expect(Reason::Forwarded).packet();
+        let answer = world.send(&world.backend_data(PUSH, 0, "answer")).expect(Reason::Forwarded).packet();
+        for (packet, under_way) in [(&sent, "question".len()), (&answer, "answer".len())] {
+            let about = |offset: u32| {
+                let packet = packet.clone().seq(packet.tcp.sequence_number.wrapping_add(offset));
+                world.arrive::<Wire>(&error_about(&world, &packet, usize::MAX).build()).verdict.reason
+            };
+            for offset in [0, 1, under_way as u32] {
+                assert_eq!(about(offset), Reason::IcmpForwarded, "{offset}");
+            }
+            for offset in [u32::MAX, under_way as u32 + 1, 1 << 16, 1 << 31, 3 << 30] {
+                assert_eq!(about(offset), Reason::IcmpOutOfWindow, "{offset}");
+            }
+        }
+        // What has arrived is no longer under way.
+        world.send(&world.backend_data(Flags::ACK, 6, "").ack(question.tcp.sequence_number + 8));
+        let late = error_about(&world, &sent, usize::MAX).build();
+        world.arrive::<Stack>(&late).expect(Reason::IcmpOutOfWindow);
+    });
+}
+
+#[test]
+fn error_about_another_handshake_is_dropped() {
+    in_both_families(|world| {
+        let sent = world.send(&world.syn()).packet();
+        for offset in [1, 1 << 16, 1 << 31] {
+            let forged = sent.clone().seq(sent.tcp.sequence_number.wrapping_add(offset + 1));
+            let error = error_about(&world, &forged, shortest(&world)).build();
+            world.arrive::<Stack>(&error).expect(Reason::IcmpOutOfWindow);
+        }
+    });
+}
+
+#[test]
+fn forged_acknowledgement_opens_no_window_for_errors() {
+    in_both_families(|world| {
+        world.establish();
+        let answer = world.send(&world.backend_data(PUSH, 0, "answer")).expect(Reason::Forwarded).packet();
+        // From somebody who does not know the numbers.
+        world.send(&world.client_data(Flags::ACK, 1 << 30, "").ack(ISS.wrapping_add(1 << 30)));
+        for offset in [1 << 29, 1 << 30, 1 << 31] {
+            let packet = answer.clone().seq(answer.tcp.sequence_number.wrapping_add(offset));
+            let error = error_about(&world, &packet, usize::MAX).build();
+            world.arrive::<Stack>(&error).expect(Reason::IcmpOutOfWindow);
+        }
+        world.arrive::<Stack>(&error_about(&world, &answer, usize::MAX).build()).expect(Reason::IcmpForwarded);
+    });
+}
+
+#[test]
+fn path_mtu_that_no_link_has_is_dropped() {
+    in_both_families(|world| {
+        world.establish();
+        let sent = world.send(&world.client_data(PUSH, 0, "question")).packet();
+        let least = if world.client.is_ipv4() { 576 } else { 1280 };
+        let with_mtu = |mtu: u16| {
+            let [high, low] = mtu.to_be_bytes();
+            let error = Message { word: [0, 0, high, low], ..error_about(&world, &sent, usize::MAX) };
+            world.arrive::<Stack>(&error.build()).verdict.reason
+        };
+        for mtu in [1, 68, least - 1] {
+            assert_eq!(with_mtu(mtu), Reason::IcmpTinyMtu, "{mtu}");
+        }
+        for mtu in [least, 1500, u16::MAX] {
+            assert_eq!(with_mtu(mtu), Reason::IcmpForwarded, "{mtu}");
+        }
+        // Old IPv4 routers tell none.
+        let untold = if world.client.is_ipv4() { Reason::IcmpForwarded } else { Reason::IcmpTinyMtu };
+        assert_eq!(with_mtu(0), untold);
+    });
+}
+
+#[test]
+fn error_ends_no_flow() {
+    in_both_families(|world| {
+        world.establish();
+        let sent = world.send(&world.client_data(PUSH, 0, "question")).packet();
+        for code in 0..=15 {
+            let kind = if world.client.is_ipv4() { 3 } else { 1 };
+            let word = [0, 0, 5, 0x78];
+            let error = Message { kind, code, word, ..error_about(&world, &sent, usize::MAX) };
+            world.arrive::<Stack>(&error.build()).expect(Reason::IcmpForwarded);
+            assert_eq!((world.state(), world.open_flows()), (State::Established, 1));
+        }
+    });
 }

@@ -13,6 +13,7 @@ mod handshake;
 mod icmp;
 mod limits;
 mod link_layer;
+mod martians;
 mod opening;
 mod ports;
 mod properties;

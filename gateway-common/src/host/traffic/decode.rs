@@ -1,7 +1,7 @@
 //! Steps from random bytes. Every eight bytes are a step, so that a small change of the bytes is a small change of
 //! what happens.
 
-use super::{Shape, Step};
+use super::{Oddity, Shape, Step};
 use crate::{abi::Answer, nat::Flags};
 
 const ACK: Flags = Flags::ACK;
@@ -40,11 +40,18 @@ impl Step {
     fn from_bytes([kind, which, a, b, c, d, e, f]: [u8; 8], rest: &mut &[u8]) -> Self {
         let shape = Shape::from_bytes([a, b, c, d, e, f]);
         match kind % 32 {
-            0..=5 => Self::Connect { client: which, service: a, wire: b % 2 == 0 },
+            0..=4 => Self::Connect { client: which, service: a, wire: b % 2 == 0 },
+            5 => {
+                let oddity = Oddity::ALL[usize::from(b) % Oddity::ALL.len()];
+                Self::Odd { client: which, service: a, oddity, wire: c % 2 == 0 }
+            }
             6 => Self::Close { flow: which, wire: b % 2 == 0 },
             7..=13 => Self::Client { client: which, service: kind / 32, shape },
             14..=22 => Self::Backend { flow: which, shape },
-            23..=24 => Self::Icmp { flow: which, whole: a % 2 == 0, shape },
+            23..=24 => {
+                let mtu = if a % 8 < 6 { 1280 } else { 575 };
+                Self::Icmp { flow: which, whole: a % 2 == 0, mtu, shape }
+            }
             25 => Self::Wait { ticks: 1 << (which % 16) },
             26 => {
                 Self::Cut { service: which, backend: a, answer: if b % 2 == 0 { Answer::Reset } else { Answer::Drop } }
