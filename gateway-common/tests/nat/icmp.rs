@@ -274,3 +274,15 @@ fn error_ends_no_flow() {
         }
     });
 }
+
+#[test]
+fn wrong_checksum_of_an_error_stays_wrong() {
+    in_both_families(|world| {
+        world.establish();
+        let sent = world.send(&world.client_data(PUSH, 0, "question")).packet();
+        let mut error = error_about(&world, &sent, usize::MAX).build();
+        *error.last_mut().unwrap() ^= 1;
+        let outcome = world.arrive::<Stack>(&error).expect(Reason::IcmpForwarded);
+        assert!(Message::read(&outcome.bytes).unwrap_err().contains("ICMP checksum"));
+    });
+}

@@ -5,6 +5,7 @@
 
 mod answers;
 mod cutting;
+mod documented;
 mod established;
 mod fail_over;
 mod finishing;
