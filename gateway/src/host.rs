@@ -11,6 +11,7 @@ mod neighbour_entry;
 pub mod neighbours;
 pub mod netfilter;
 mod netlink;
+pub mod peer_groups;
 pub mod qdisc;
 pub mod rcu;
 pub mod requirements;

@@ -36,6 +36,8 @@ pub enum ErrorKind {
     Invalid,
     /// Nothing left to give.
     Limit,
+    /// The socket is not for this user.
+    Forbidden,
     /// Not a request of this API: path, method, JSON, field or type.
     BadRequest,
     TooLarge,
@@ -50,6 +52,7 @@ impl ErrorKind {
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::NotFound => 4,
+            Self::Forbidden => 3,
             Self::Conflict | Self::OwnedByFile | Self::Invalid | Self::Limit => 5,
             Self::BadRequest | Self::TooLarge | Self::TooSlow | Self::Failed => 1,
         }
@@ -60,6 +63,7 @@ impl ErrorKind {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Conflict | Self::OwnedByFile | Self::Limit => StatusCode::CONFLICT,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -83,6 +87,14 @@ impl From<Kind> for ErrorKind {
 impl ApiError {
     pub(super) fn bad_request(error: impl Into<String>) -> Self {
         Self { error: error.into(), remedy: None, kind: ErrorKind::BadRequest }
+    }
+
+    pub(super) fn forbidden() -> Self {
+        Self {
+            error: "the control socket is not yours to use".to_owned(),
+            remedy: Some("run as root, or as a member of the socket's group".to_owned()),
+            kind: ErrorKind::Forbidden,
+        }
     }
 }
 

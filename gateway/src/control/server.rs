@@ -5,6 +5,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use anyhow::{Context, Result, ensure};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -13,11 +14,18 @@ use hyper_util::{
 };
 use tokio::{net::UnixStream, sync::Semaphore, time};
 
-use super::{ControlSocket, routes};
+use super::{
+    ControlSocket, audit,
+    peer::{self, Peer},
+    routes,
+};
 use crate::lifecycle::{Engine, PacketTables};
 
 /// Most connections at a time; others wait to be accepted.
 const MAX_CONNECTIONS: usize = 64;
+
+/// Most peers at a time that are told that they are not served; others just are not.
+const MAX_FAREWELLS: usize = 8;
 
 /// Longest time for the headers of a request, and for an idle connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,8 +41,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers requests until `stop`, then lets those under way end, within bounds.
 pub async fn serve<P: PacketTables>(socket: ControlSocket, engine: Arc<Engine<P>>, stop: impl Future<Output = ()>) {
-    let service = TowerToHyperService::new(routes::router(engine));
+    let router = routes::router(engine);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let farewells = Arc::new(Semaphore::new(MAX_FAREWELLS));
     let connections = GracefulShutdown::new();
     tokio::pin!(stop);
     loop {
@@ -42,10 +51,25 @@ pub async fn serve<P: PacketTables>(socket: ControlSocket, engine: Arc<Engine<P>
             accepted = accept(&socket, &places) => accepted,
             () = &mut stop => break,
         };
+        let peer = match admitted(&stream, &socket) {
+            Ok(peer) => peer,
+            Err(reason) => {
+                // Who is not told is not logged either: nobody fills the log by connecting.
+                if let Ok(place) = farewells.clone().try_acquire_owned() {
+                    log::warn!("a control connection is turned away: {reason:#}");
+                    tokio::spawn(async move {
+                        peer::turn_away(stream).await;
+                        drop(place);
+                    });
+                }
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(audit::with_peer(&router, peer));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service.clone());
+            .serve_connection(TokioIo::new(stream), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             match time::timeout(CONNECTION_TIMEOUT, connection).await {
@@ -59,6 +83,14 @@ pub async fn serve<P: PacketTables>(socket: ControlSocket, engine: Arc<Engine<P>
     if time::timeout(STOP_TIMEOUT, connections.shutdown()).await.is_err() {
         log::warn!("control requests still open after {} s are cut", STOP_TIMEOUT.as_secs());
     }
+}
+
+/// The peer, if it is to be served.
+fn admitted(stream: &UnixStream, socket: &ControlSocket) -> Result<Peer> {
+    let peer = Peer::of(stream).context("ask the kernel whose it is")?;
+    let may_use = peer.may_use(socket.path()).with_context(|| format!("{peer}: look at the socket's group"))?;
+    ensure!(may_use, "{peer} is neither root nor of the socket's group; is the socket's mode still 0660?");
+    Ok(peer)
 }
 
 /// The next connection, when there is a place for it.

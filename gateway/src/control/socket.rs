@@ -38,6 +38,10 @@ impl ControlSocket {
         &self.listener
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     async fn try_bind(path: &Path) -> Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(|| format!("make its folder {}", folder.display()))?;
