@@ -78,7 +78,7 @@ impl Cli {
         let socket = self.socket.clone().unwrap_or_else(|| config::Control::default().socket);
         let client = || Client::new(socket.clone());
         match self.command {
-            Command::Run(verb) => verb.execute(self.socket, LinuxHost::new),
+            Command::Run(verb) => verb.execute(self.socket, LinuxHost::prepare),
             Command::Status(verb) => wait(verb.execute(&client())),
             Command::Service(verb) => wait(verb.execute(&client())),
             Command::Env(verb) => wait(verb.execute(&client())),

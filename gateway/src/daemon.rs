@@ -1,6 +1,6 @@
 //! The daemon, from start to stop.
 //!
-//! Nothing is touched before the configuration, the state store and the control socket are found good, and the
+//! No interface is touched before the configuration, the state store and the control socket are found good, and the
 //! services of the file and of the store found to go together. A reload that is refused leaves everything as it is.
 //! The datapath outlives the daemon unless it was asked to take it off.
 

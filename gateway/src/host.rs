@@ -12,6 +12,7 @@ pub mod neighbours;
 pub mod netfilter;
 mod netlink;
 pub mod peer_groups;
+pub mod privileges;
 pub mod qdisc;
 pub mod rcu;
 pub mod requirements;

@@ -17,7 +17,10 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{Lab, Output, Process, eventually, leftovers};
+use crate::{
+    Lab, Output, Process, leftovers,
+    process_namespace::{ProcessNamespace, first_child},
+};
 
 pub mod compose;
 mod container;
@@ -39,8 +42,8 @@ const HOLDER: &str = "sleep infinity & wait";
 #[derive(Debug)]
 pub struct Docker<'lab> {
     lab: &'lab Lab,
-    /// The first process of the namespace; all others end with it.
-    holder: Process,
+    /// All of its processes end with it.
+    namespace: Option<ProcessNamespace>,
     daemon: Mutex<Option<Process>>,
 }
 
@@ -64,8 +67,8 @@ impl<'lab> Docker<'lab> {
             }
         }
         let unshare = ["--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "sh", "-c", HOLDER];
-        let holder = Process::start(lab.front.command_with_machine_sysfs("unshare").args(unshare));
-        let docker = Self { lab, holder, daemon: Mutex::new(None) };
+        let namespace = ProcessNamespace::start(lab.front.command_with_machine_sysfs("unshare").args(unshare));
+        let docker = Self { lab, namespace: Some(namespace), daemon: Mutex::new(None) };
         fs::create_dir_all(docker.directory()).expect("the lab's folder is writable");
         // Instead of the machine's own configuration.
         fs::write(docker.directory().join("daemon.json"), "{}").expect("the lab's folder is writable");
@@ -160,7 +163,7 @@ impl<'lab> Docker<'lab> {
     /// A program in the namespaces of the daemon.
     fn inside(&self, program: &str) -> Command {
         let mut command = self.lab.front.command_with_machine_sysfs("nsenter");
-        let target = first_child(self.holder.id()).to_string();
+        let target = self.namespace.as_ref().expect("it is taken when this is dropped").first().to_string();
         command.args(["--target", &target, "--pid", "--mount", "--", program]);
         command
     }
@@ -174,27 +177,9 @@ impl Drop for Docker<'_> {
         {
             eprintln!("--- end of dockerd's log\n{}---", last_lines(&daemon.stderr(), 30));
         }
-        // Kills all processes of the namespace, and waits for them: unshare(1) waits for the holder.
-        if let Some(holder) = child_of(self.holder.id()) {
-            let _ = kill(Pid::from_raw(holder), Signal::SIGKILL);
-        }
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        while self.holder.exit_status().is_none() && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(10));
-        }
+        drop(self.namespace.take());
         leftovers::remove_control_groups(self.lab.id());
     }
-}
-
-/// The program that unshare(1) or nsenter(1) starts in another process namespace.
-#[track_caller]
-fn first_child(process: u32) -> i32 {
-    eventually(Duration::from_secs(5), || child_of(process).ok_or_else(|| format!("{process} has no child")))
-}
-
-fn child_of(process: u32) -> Option<i32> {
-    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).ok()?;
-    children.split_whitespace().next()?.parse().ok()
 }
 
 fn last_lines(text: &str, count: usize) -> String {

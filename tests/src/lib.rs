@@ -20,7 +20,9 @@ pub mod namespace;
 pub mod packets;
 pub mod peers;
 pub mod process;
+mod process_namespace;
 pub mod scenario;
+pub mod systemd;
 pub mod topology;
 pub mod traffic;
 
@@ -34,4 +36,5 @@ pub use kernel_nat::forward_in_kernel;
 pub use lab_id::LabId;
 pub use namespace::Namespace;
 pub use process::{Output, Process};
+pub use systemd::Systemd;
 pub use topology::{BackendSide, ClientSide, Lab, Topology};

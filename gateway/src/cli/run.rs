@@ -38,13 +38,14 @@ pub struct Run {
 }
 
 impl Run {
-    /// Runs the daemon on the host that `host` makes of the options; `socket` wins over the file's.
-    pub fn execute<H: Host>(self, socket: Option<PathBuf>, host: impl FnOnce(&RunOptions) -> H) -> Result<()> {
+    /// Runs the daemon on the host that `host` makes of the options, before there is a second thread; `socket` wins over
+    /// the file's.
+    pub fn execute<H: Host>(self, socket: Option<PathBuf>, host: impl FnOnce(&RunOptions) -> Result<H>) -> Result<()> {
         env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
         let Self { config, interfaces, state, detach_on_exit, set_sysctls, pins } = self;
         let pins = pins.folder;
         let options = RunOptions { config, interfaces, socket, state, detach_on_exit, pins, set_sysctls };
-        let host = host(&options);
+        let host = host(&options)?;
         tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(daemon::run(&options, host))
     }
 }

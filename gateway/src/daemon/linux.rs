@@ -1,6 +1,10 @@
 //! This machine: its interfaces, the datapath on them, and what keeps both in step.
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result, ensure};
 use ipnet::IpNet;
@@ -19,6 +23,7 @@ use crate::{
         bpffs,
         links::{self, Interface},
         neighbours::Neighbours,
+        privileges::{self, Access},
         qdisc, requirements, sysctl,
     },
     lifecycle::{Engine, HostAddresses, Site},
@@ -35,9 +40,17 @@ pub struct LinuxHost {
 }
 
 impl LinuxHost {
-    pub fn new(options: &RunOptions) -> Self {
+    /// Mounts a bpffs for the pins where there is none, and gives up the privileges that are of no use from then on.
+    ///
+    /// To be called on the only thread of the process. A configuration that is refused changes nothing.
+    pub fn prepare(options: &RunOptions) -> Result<Self> {
+        let config = options.load()?;
+        requirements::check()?;
+        let pins = Pins::at(&options.pins);
+        bpffs::ensure_mounted(pins.root().parent().unwrap_or(Path::new("/")))?;
+        privileges::confine(&files(options, &config))?;
         let forwarding = Forwarding { set: options.set_sysctls, families: Vec::new() };
-        Self { pins: Pins::at(&options.pins), forwarding, datapath: None }
+        Ok(Self { pins, forwarding, datapath: None })
     }
 
     async fn attach_all(
@@ -98,14 +111,12 @@ impl Host for LinuxHost {
     }
 
     async fn attach(&mut self, config: &Config, site: &Site) -> Result<Tables> {
-        requirements::check()?;
         let mut wanted = configured(config).await?;
         if config.docker.is_some() {
             wanted.extend(bridges::of_earlier_gateway(&self.pins, &wanted).await?);
         }
         self.forwarding = self.forwarding.of(site);
         self.forwarding.ensure(&wanted.iter().map(|interface| interface.name.as_str()).collect::<Vec<_>>())?;
-        bpffs::ensure_mounted(self.pins.root().parent().unwrap_or(Path::new("/")))?;
         let fresh = !self.pins.exist();
         match self.attach_all(config, site, &wanted).await {
             Ok((datapath, tables, attached)) => {
@@ -154,6 +165,13 @@ async fn remove_qdiscs(interfaces: &[String]) -> Result<()> {
         qdisc::remove_clsact(name).await.with_context(|| format!("remove the clsact qdisc of {name}"))?;
     }
     Ok(())
+}
+
+/// What the daemon reads and writes for as long as it runs.
+fn files(options: &RunOptions, config: &Config) -> Vec<(PathBuf, Access)> {
+    let file = options.config.iter().map(|file| (file.clone(), Access::Read));
+    let folders = [config.control.socket.parent(), Some(&*config.control.state)];
+    file.chain(folders.into_iter().flatten().map(|folder| (folder.to_owned(), Access::Fill))).collect()
 }
 
 /// The interfaces of the configuration, in its order, as the host has them.

@@ -41,7 +41,7 @@ const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "llvm-22-
 const COMPILER_CLIPPY: &str = "rust-web-clippy";
 const CPP_COMPILER: &str = "g++";
 /// The programs of the lab, each with the package that brings it.
-const LAB: [(&str, &str); 12] = [
+const LAB: [(&str, &str); 13] = [
     ("bpftool", "bpftool"),
     ("busybox", "busybox-static"),
     ("curl", "curl"),
@@ -53,6 +53,7 @@ const LAB: [(&str, &str); 12] = [
     ("nft", "nftables"),
     ("ping", "iputils-ping"),
     ("sysctl", "procps"),
+    ("systemd-analyze", "systemd"),
     ("tcpdump", "tcpdump"),
 ];
 
