@@ -1,6 +1,6 @@
 //! The command line: one file a verb.
 //!
-//! Every verb but `run`, `check`, `completions` and `man` is a client of the daemon's control socket. Tables are for
+//! Every verb but `run`, `check`, `doctor`, `completions` and `man` is a client of the daemon's control socket. Tables are for
 //! people; `--json` is for programs, with the field names of `docs/api.md`.
 
 use std::path::PathBuf;
@@ -20,6 +20,7 @@ mod check;
 mod completions;
 mod deploy;
 mod detach;
+mod doctor;
 mod env;
 mod exit;
 mod flows;
@@ -67,6 +68,7 @@ enum Command {
     Deploy(deploy::Deploy),
     Flows(flows::Flows),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     Detach(Detach),
     Completions(completions::Completions),
     Man(man::Man),
@@ -86,6 +88,7 @@ impl Cli {
             Command::Deploy(verb) => wait(verb.execute(&client())),
             Command::Flows(verb) => wait(verb.execute(&client())),
             Command::Check(verb) => verb.execute(),
+            Command::Doctor(verb) => wait(verb.execute()),
             Command::Detach(verb) => wait(verb.execute(&socket, async |pins| daemon::detach(&Pins::at(pins)).await)),
             Command::Completions(verb) => verb.execute(),
             Command::Man(verb) => verb.execute(),

@@ -183,6 +183,24 @@ fn load(pins: &Pins, capacity: Capacity) -> Result<Programs> {
     Programs::load(&mut ebpf, pins, object(capacity.flow_map))
 }
 
+/// Refuses pins that are not this version's datapath, as [`Datapath::load`] does.
+pub fn check_pins(pins: &Pins) -> Result<()> {
+    inspect::check(pins)
+}
+
+/// Lets the kernel judge the programs, over small tables, and drops them.
+pub fn try_load() -> Result<()> {
+    let flow_map = FlowMap::default();
+    let capacity = Capacity { flows: 1, half_open: 1, backends: 1, flow_map };
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    for (name, entries) in capacity.map_sizes() {
+        loader.map_max_entries(name, entries);
+    }
+    let mut ebpf = loader.load(object(flow_map)).context("load the maps")?;
+    programs::verify(&mut ebpf)
+}
+
 /// What [`detach`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Detached {

@@ -52,13 +52,9 @@ impl Programs {
         // Programs of this build over other maps, or one without the other.
         remove(&folder)?;
         fs::create_dir_all(&folder).with_context(|| format!("make the folder {}", folder.display()))?;
+        verify(ebpf)?;
         for name in [XDP, TC] {
             let program = ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))?;
-            match program {
-                Program::Xdp(xdp) => xdp.load().context("load the XDP program")?,
-                Program::SchedClassifier(tc) => tc.load().context("load the TC program")?,
-                _ => anyhow::bail!("{name} is a program of another type"),
-            }
             program.pin(folder.join(name)).with_context(|| format!("pin the program {name}"))?;
         }
         Self::open(&folder)
@@ -86,6 +82,18 @@ impl Programs {
         let used = [self.xdp.info()?.map_ids()?, self.tc.info()?.map_ids()?];
         Ok(used.into_iter().all(|used| used.is_some_and(|used| pinned.iter().all(|id| used.contains(id)))))
     }
+}
+
+/// Puts the programs of `ebpf` into the kernel.
+pub fn verify(ebpf: &mut Ebpf) -> Result<()> {
+    for name in [XDP, TC] {
+        match ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))? {
+            Program::Xdp(xdp) => xdp.load().context("load the XDP program")?,
+            Program::SchedClassifier(tc) => tc.load().context("load the TC program")?,
+            _ => anyhow::bail!("{name} is a program of another type"),
+        }
+    }
+    Ok(())
 }
 
 fn remove(folder: &Path) -> Result<()> {

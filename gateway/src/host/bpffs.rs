@@ -48,6 +48,11 @@ pub fn ensure_mounted(folder: &Path) -> Result<Mounted> {
     Ok(mounted)
 }
 
+/// Whether `folder`, or what there is of the way to it, is on a bpffs.
+pub fn is_below_bpffs(folder: &Path) -> Result<bool> {
+    is_bpffs(&nearest_existing(folder))
+}
+
 fn nearest_existing(folder: &Path) -> PathBuf {
     let existing = folder.ancestors().find(|ancestor| ancestor.exists());
     existing.unwrap_or(Path::new("/")).to_owned()

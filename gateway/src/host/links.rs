@@ -1,13 +1,13 @@
 //! The host's network interfaces.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fs};
 
 use anyhow::{Context, Result};
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use netlink_packet_route::{
     address::{AddressFlags, AddressMessage, AddressScope},
-    link::{InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage},
+    link::{InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, LinkXdp},
 };
 use rtnetlink::Handle;
 
@@ -29,6 +29,14 @@ pub struct Interface {
     pub master: Option<u32>,
     /// Addresses of global scope that can be used at present.
     pub addresses: Vec<IpNet>,
+}
+
+impl Interface {
+    /// The driver of a network card.
+    pub fn driver(&self) -> Option<String> {
+        let link = fs::read_link(format!("/sys/class/net/{}/device/driver", self.name)).ok()?;
+        Some(link.file_name()?.to_string_lossy().into_owned())
+    }
 }
 
 /// What kind of device an interface is.
@@ -55,6 +63,21 @@ pub enum Kind {
 /// Every interface, as it is at present.
 pub async fn snapshot() -> Result<Vec<Interface>> {
     try_snapshot(&connect()?).await.context("list the network interfaces")
+}
+
+/// The number of the XDP program on each interface that has one, by the interface's index.
+pub async fn xdp_programs() -> Result<HashMap<u32, u32>> {
+    let links: Vec<_> = connect()?.link().get().execute().try_collect().await.context("list the network interfaces")?;
+    let program = |link: &LinkMessage| {
+        link.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::Xdp(facts) => facts.iter().find_map(|fact| match fact {
+                LinkXdp::ProgId(number) => Some(*number),
+                _ => None,
+            }),
+            _ => None,
+        })
+    };
+    Ok(links.iter().filter_map(|link| Some((link.header.index, program(link)?))).collect())
 }
 
 /// The interface of this name, if there is one.

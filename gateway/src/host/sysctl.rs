@@ -92,7 +92,8 @@ impl Missing {
         self.learns.then_some(("accept_ra", "2")).into_iter().chain([("forwarding", "1")])
     }
 
-    fn command(&self) -> String {
+    /// The command that turns forwarding on.
+    pub fn command(&self) -> String {
         let settings = self.settings().map(|(name, value)| {
             // sysctl(8) separates by dots, and takes a slash for the dot of a name such as eth0.5.
             let interface = self.interface.replace('.', "/");

@@ -1,5 +1,6 @@
 //! What the gateway learns from the kernel of a host, and what it asks of it, on hosts of the laboratory.
 
+mod doctor;
 mod interfaces;
 mod neighbours;
 mod settings;
