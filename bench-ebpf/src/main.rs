@@ -7,16 +7,22 @@
 #![no_main]
 
 mod frames;
+#[expect(unsafe_code, reason = "the context of the hook and its helpers")]
 mod live;
+#[expect(unsafe_code, reason = "packets are made in place")]
 mod make;
 mod maps;
+#[expect(unsafe_code, reason = "map values behind pointers of the kernel")]
 mod plain;
 #[allow(dead_code, reason = "userspace makes what is in it")]
 mod plan;
+#[expect(unsafe_code, reason = "the context of the hook and its helpers")]
 mod tc;
+#[expect(unsafe_code, reason = "the context of the hook and its helpers")]
 mod xdp;
 
 /// The kernel's helpers are for programs under a GPL-compatible licence.
+#[expect(unsafe_code, reason = "the loader finds it by section and name")]
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

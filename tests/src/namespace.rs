@@ -1,4 +1,5 @@
 //! A network namespace as a guard: it, the programs in it and its devices end with the value.
+#![expect(unsafe_code, reason = "what a program does between fork(2) and exec(2)")]
 
 use std::{
     ffi::OsStr,

@@ -1,4 +1,5 @@
 //! Writing many entries of a map at once, which aya does not have.
+#![expect(unsafe_code, reason = "a bpf(2) command that aya does not have")]
 
 use std::{
     io,

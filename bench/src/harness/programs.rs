@@ -1,4 +1,5 @@
 //! Loading the programs, and running one of them many times.
+#![expect(unsafe_code, reason = "the promise that map values have no padding and no invalid bytes")]
 
 use std::time::Duration;
 

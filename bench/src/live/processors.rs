@@ -1,4 +1,5 @@
 //! Processors: which ones a thread runs on, and that an idle one does not fall asleep.
+#![expect(unsafe_code, reason = "sched_setscheduler(2), which no library wraps for this class")]
 
 use std::{
     sync::{

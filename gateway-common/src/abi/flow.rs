@@ -1,4 +1,5 @@
 //! The value of the flow tables: how one direction of a flow is translated and what has passed.
+#![expect(unsafe_code, reason = "a read of which the compiler knows too much for the verifier")]
 
 use super::{MAX_TRIED, Tuple};
 use crate::nat::headers::Mac;

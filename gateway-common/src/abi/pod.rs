@@ -1,4 +1,5 @@
 //! The layouts as values that aya copies in and out of maps.
+#![expect(unsafe_code, reason = "the promise that map values have no padding and no invalid bytes")]
 
 use aya::Pod;
 

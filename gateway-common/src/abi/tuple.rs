@@ -1,4 +1,5 @@
 //! Addresses and the tuple that identifies one direction of a flow.
+#![expect(unsafe_code, reason = "addresses as words, which the BPF compiler copies without calls")]
 
 use core::{
     mem,

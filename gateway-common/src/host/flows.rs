@@ -2,6 +2,7 @@
 //!
 //! As under RCU, what is removed stays readable until nobody can be looking: [`HostFlows::reclaim`], which needs
 //! the table exclusively, is the grace period.
+#![expect(unsafe_code, reason = "references into tables that outlive a borrow, as the kernel's maps give them")]
 
 use std::{
     cell::{Cell, RefCell},

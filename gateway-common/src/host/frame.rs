@@ -1,4 +1,5 @@
 //! A frame in memory, and the routes it finds.
+#![expect(unsafe_code, reason = "a packet's bytes as headers, at the alignment that a kernel gives them")]
 
 use std::{collections::BTreeMap, marker::PhantomData, slice};
 

@@ -1,4 +1,5 @@
 //! The maps in memory, and the host around them: clock, randomness, settings.
+#![expect(unsafe_code, reason = "references into tables that outlive a borrow, as the kernel's maps give them")]
 
 use std::{
     cell::{Cell, RefCell, UnsafeCell},

@@ -4,6 +4,7 @@
 //! word changes from `m` to `m'` the sum changes by `~m + m'` (RFC 1624, equation 3), wherever the word
 //! stands, and in whatever byte order, as long as it is always the same one (RFC 1071 section 2). So a
 //! rewrite needs only what it replaced, never the payload.
+#![expect(unsafe_code, reason = "bytes as words, at a fixed alignment")]
 
 /// The change of a ones' complement sum, not yet folded. Words are in native byte order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! Fields of two and more bytes know their alignment, so that they are moved as words: split into bytes, they would
 //! overflow the stack of a BPF program and multiply the verifier's work. A frame guarantees the alignment, see
 //! [`super::Frame`].
+#![expect(unsafe_code, reason = "the promise that a type is a header for any bytes")]
 
 use network_types::eth::EtherType;
 

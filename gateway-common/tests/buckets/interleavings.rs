@@ -2,6 +2,7 @@
 //!
 //! Memory is the model checker's: it also fails where one CPU reads an entry while another writes it. Of each bucket
 //! few slots take part, the others are never free.
+#![expect(unsafe_code, reason = "cells of the model checker")]
 
 use gateway_common::{
     abi::{Flow, REACH, Tag, Tuple},

@@ -1,4 +1,5 @@
 //! Long histories on one CPU, beside a map of the standard library.
+#![expect(unsafe_code, reason = "a bucket's memory as the packet programs see it")]
 
 use std::{cell::UnsafeCell, collections::HashMap};
 

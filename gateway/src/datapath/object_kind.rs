@@ -1,4 +1,5 @@
 //! What kind of thing is pinned at a path: the functions that open a pin take anything for what they want.
+#![expect(unsafe_code, reason = "BPF_OBJ_GET, which aya does only for the kind that it expects")]
 
 use std::{
     ffi::CString,

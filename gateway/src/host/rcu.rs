@@ -1,4 +1,5 @@
 //! Waiting for what the kernel does under RCU, as packet programs run.
+#![expect(unsafe_code, reason = "membarrier(2), which no library wraps")]
 
 use std::io;
 

@@ -1,4 +1,5 @@
 //! Array maps as memory: what is stored here, a packet sees without a system call.
+#![expect(unsafe_code, reason = "memory of a map, which the kernel and its packet programs share")]
 
 use std::{
     ffi::c_void, io, marker::PhantomData, num::NonZeroUsize, os::fd::AsFd, ptr::NonNull, sync::atomic::AtomicI64,

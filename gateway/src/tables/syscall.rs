@@ -1,4 +1,5 @@
 //! Map operations of bpf(2) that aya does not have: reading many entries at once, and taking one out.
+#![expect(unsafe_code, reason = "bpf(2) commands that aya does not have")]
 
 use std::{
     io,

@@ -1,4 +1,5 @@
 //! A packet socket (AF_PACKET): whole frames in and out of one device.
+#![expect(unsafe_code, reason = "packet sockets and their auxiliary data")]
 
 use std::{
     io::{self, IoSlice, Read, Write},

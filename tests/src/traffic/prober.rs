@@ -4,6 +4,7 @@
 //! Its threads, and those of its server, come before all others on a processor where the machine lets them, so that
 //! they measure the path and not the scheduler. What is left of the machine's own pauses a second prober shows, on a
 //! path beside the one that is judged.
+#![expect(unsafe_code, reason = "sched_setscheduler(2), which no library wraps for this class")]
 
 use std::{
     io::{self, Read, Write},

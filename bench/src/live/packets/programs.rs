@@ -1,4 +1,5 @@
 //! The packet programs that stand around a subject, or in its place.
+#![expect(unsafe_code, reason = "the promise that map values have no padding and no invalid bytes")]
 
 use anyhow::{Context, Result};
 use aya::{

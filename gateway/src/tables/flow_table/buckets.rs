@@ -2,6 +2,7 @@
 //!
 //! Reading takes no system call and no lock. What is removed is retired, as in [`gateway_common::nat::buckets`], and its
 //! slot free again after a grace period of RCU.
+#![expect(unsafe_code, reason = "words and entries of a map's memory, which packet programs change meanwhile")]
 
 use std::{
     mem::MaybeUninit,
