@@ -8,6 +8,7 @@ mod attach;
 mod inspect;
 mod object_kind;
 mod pins;
+mod program_maps;
 mod programs;
 
 use std::{

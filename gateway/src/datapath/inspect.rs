@@ -22,8 +22,9 @@ use aya_obj::Object;
 
 use super::{
     Capacity, Pins, object,
-    object_kind::Kind,
+    object_kind::{self, Kind},
     pins::{MAPS, MODES, list},
+    program_maps,
     programs::NAMES,
 };
 use crate::model::status::AttachMode;
@@ -120,8 +121,9 @@ fn pinned_programs(pins: &Pins) -> Result<HashMap<u32, HashSet<u32>>> {
             if expect_kind(&path, Kind::Program)? {
                 let info = ProgramInfo::from_pin(&path).with_context(|| format!("open {}", path.display()))?;
                 ensure!(info.program_type() == kind, "{} is a program of another type: {WAY_OUT}", path.display());
-                let maps = info.map_ids().with_context(|| format!("ask for the maps of {}", path.display()))?;
-                programs.insert(info.id(), maps.unwrap_or_default().into_iter().collect());
+                let maps = object_kind::open(&path).and_then(program_maps::map_ids);
+                let maps = maps.with_context(|| format!("ask for the maps of {}", path.display()))?;
+                programs.insert(info.id(), maps.into_iter().collect());
             }
         }
     }

@@ -60,7 +60,7 @@ impl Kind {
     }
 }
 
-fn open(path: &Path) -> io::Result<OwnedFd> {
+pub fn open(path: &Path) -> io::Result<OwnedFd> {
     // Programs and links know no access but the full one.
     open_as(path, 0).or_else(|_| open_as(path, READ_ONLY))
 }

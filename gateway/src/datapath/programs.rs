@@ -23,6 +23,7 @@ use aya_obj::{generated::bpf_prog_type, programs::XdpAttachType};
 use super::{
     Pins,
     pins::{self, list},
+    program_maps::map_ids,
 };
 
 const XDP: &str = "gateway_xdp";
@@ -79,8 +80,8 @@ impl Programs {
     fn use_maps_of(&self, pins: &Pins) -> Result<bool> {
         let pinned = pins::MAPS.iter().map(|name| Ok(MapData::from_pin(pins.map(name))?.info()?.id()));
         let pinned = pinned.collect::<Result<HashSet<u32>>>()?;
-        let used = [self.xdp.info()?.map_ids()?, self.tc.info()?.map_ids()?];
-        Ok(used.into_iter().all(|used| used.is_some_and(|used| pinned.iter().all(|id| used.contains(id)))))
+        let used = [map_ids(self.xdp.fd()?)?, map_ids(self.tc.fd()?)?];
+        Ok(used.into_iter().all(|used| pinned.iter().all(|id| used.contains(id))))
     }
 }
 

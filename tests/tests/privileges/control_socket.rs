@@ -25,6 +25,11 @@ fn as_user(lab: &Lab, user: u32, group: u32, arguments: &[&str]) -> Output {
     Process::start(&mut command).wait(PATIENCE)
 }
 
+#[track_caller]
+fn wait_for_log(gateway: &Gateway, text: &str) {
+    eventually(PATIENCE, || if gateway.log().contains(text) { Ok(()) } else { Err(gateway.log()) });
+}
+
 /// The program where every user can run it.
 fn copy_of_program(lab: &Lab) -> std::path::PathBuf {
     let copy = lab.directory().join("gateway");
@@ -50,7 +55,7 @@ fn strangers_are_kept_out_by_the_mode_and_where_it_is_loosened_by_their_credenti
         assert_eq!(refused.code, Some(3), "{refused:?}");
         assert!(refused.stderr.contains("not yours to use"), "{refused:?}");
     }
-    assert!(gateway.log().contains(&format!("uid {STRANGER}, pid ")), "{}", gateway.log());
+    wait_for_log(&gateway, &format!("uid {STRANGER}, pid "));
     assert_eq!(gateway.json(&["service", "list"]).as_array().map(Vec::len), Some(0));
 }
 
@@ -66,7 +71,7 @@ fn root_of_another_user_namespace_is_a_stranger() {
     let refused = Process::start(&mut command).wait(PATIENCE);
     assert_eq!(refused.code, Some(3), "{refused:?}");
     assert!(refused.stderr.contains("not yours to use"), "{refused:?}");
-    assert!(gateway.log().contains(&format!("uid {STRANGER}, pid ")), "{}", gateway.log());
+    wait_for_log(&gateway, &format!("uid {STRANGER}, pid "));
 }
 
 #[test]
@@ -75,14 +80,13 @@ fn members_of_the_sockets_group_are_served_and_changes_are_logged_with_who_made_
     let gateway = Gateway::start(&lab, &GatewayConfig::new(&lab, Mode::Tc));
     chown(lab.directory().join("gateway.sock"), None, Some(GROUP)).unwrap();
     as_user(&lab, STRANGER, GROUP, &["service", "add", "web", "--listen", ":21000"]).success();
-    let line = format!("POST /v1/services of uid {STRANGER}, pid ");
-    eventually(PATIENCE, || if gateway.log().contains(&line) { Ok(()) } else { Err(gateway.log()) });
+    wait_for_log(&gateway, &format!("POST /v1/services of uid {STRANGER}, pid "));
     // By a supplementary group.
     let mut command = Command::new("setpriv");
     command.args([format!("--reuid={STRANGER}"), format!("--regid={STRANGER}"), format!("--groups=1,2,3,{GROUP}")]);
     command.arg(copy_of_program(&lab)).arg("--socket").arg(lab.directory().join("gateway.sock"));
     Process::start(command.args(["service", "remove", "web"])).wait(PATIENCE).success();
-    assert!(gateway.log().contains("DELETE /v1/services/web of uid"), "{}", gateway.log());
+    wait_for_log(&gateway, "DELETE /v1/services/web of uid");
     gateway.cli(&["service", "add", "web", "--listen", ":21000"]).success();
-    assert!(gateway.log().contains("POST /v1/services of uid 0, pid "), "{}", gateway.log());
+    wait_for_log(&gateway, "POST /v1/services of uid 0, pid ");
 }
