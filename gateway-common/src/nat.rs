@@ -7,6 +7,7 @@ mod answer;
 pub mod buckets;
 mod checksum;
 mod compose;
+mod cookie;
 pub mod cut;
 mod fail_over;
 mod flow;
@@ -19,6 +20,7 @@ mod limits;
 mod martian;
 mod open;
 mod parse;
+mod pressure;
 mod reason;
 mod rewrite;
 mod select;
@@ -27,6 +29,7 @@ mod tcp;
 pub mod timeout;
 
 pub use checksum::Delta;
+pub use cookie::hash as hash_cookie;
 pub use frame::Frame;
 pub use open::open;
 pub use parse::{Network, Segment};
@@ -35,7 +38,7 @@ pub use select::{another, hash_address, hash_tuple};
 pub use tables::{FlowTable, InsertError, Tables};
 pub use tcp::{Flags, State, state};
 
-use crate::abi::{Direction, Flow, MAX_TRIED, ServiceKey};
+use crate::abi::{Direction, Flow, MAX_TRIED, Seen, ServiceKey};
 use parse::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP};
 
 /// Decides what becomes of the packet in `frame`, and makes it so. `ip` is work space for the headers.
@@ -81,14 +84,22 @@ fn new_to_table<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network
     let mut known = tables.half_open().get(segment.tuple());
     let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
     (scratch.failed_over, scratch.elsewhere, scratch.limited, scratch.admitted) = (0, 0, 0, 0);
+    (scratch.client.known, scratch.rewritten) = (0, 0);
     scratch.tried = [0; MAX_TRIED];
-    if let Some(entry) = &mut known
-        && let Some(verdict) = handshake::half_open(frame, tables, &segment, entry)?
-    {
-        return Ok(verdict);
+    match &mut known {
+        Some(entry) if cookie::starts_over(tables, &segment, entry) => {}
+        Some(entry) if entry.seen.contains(Seen::COOKIE) => {
+            return cookie::half_open(frame, tables, &segment, entry);
+        }
+        Some(entry) => {
+            if let Some(verdict) = handshake::half_open(frame, tables, &segment, entry)? {
+                return Ok(verdict);
+            }
+        }
+        None => {}
     }
     if tables.scratch().is_some_and(|scratch| scratch.failed_over == 0) {
-        let backend = choose(frame, tables, &segment)?;
+        let backend = choose(frame, tables, &segment, known.is_none())?;
         tables.scratch().ok_or(Reason::RewriteFailed)?.backend = backend;
     }
     // The SYN that is to go there: this packet, or the one that it refuses.
@@ -128,17 +139,27 @@ fn try_open<F: Frame, T: Tables>(
         fail_over::restore(frame, tables, ip)?;
         fail_over::record_refusal(tables, reply);
     }
+    if tables.scratch().is_some_and(|scratch| scratch.client.known != 0) {
+        cookie::restore(frame, tables, ip)?;
+    }
     tables.open(&ip.tuple)
 }
 
-/// The backend, by its index, for a segment of no flow, if it is a SYN for a service; otherwise the reason why not.
-#[inline(always)]
-fn choose<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment) -> Result<u32, Reason> {
+/// The backend, by its index, for a segment of no flow, if it is a SYN for a service, or acknowledges the cookie that a SYN was
+/// answered by; otherwise the reason why not. `fresh`: nothing is known of its tuple.
+#[inline(never)]
+fn choose<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment, fresh: bool) -> Result<u32, Reason> {
     let key = ServiceKey::new(segment.tuple().dst, segment.tuple().dst_port);
     let service = tables.service(&key).ok_or(Reason::NoService)?;
-    if segment.flags.opens() {
-        tables.scratch().ok_or(Reason::RewriteFailed)?.limited = service.limits();
-        return open::choose(frame, tables, segment, service);
+    let opens = segment.flags.opens();
+    if !opens && !cookie::is_acknowledged(tables, segment) {
+        let (reset, drop) = (Reason::UnknownFlowReset, Reason::UnknownFlow);
+        return Err(answer::refuse(frame, segment, service.unknown_flow, reset, drop));
     }
-    Err(answer::refuse(frame, segment, service.unknown_flow, Reason::UnknownFlowReset, Reason::UnknownFlow))
+    tables.scratch().ok_or(Reason::RewriteFailed)?.limited = service.limits();
+    let backend = open::choose(frame, tables, segment, service)?;
+    if opens && fresh && pressure::is_high(tables, backend) {
+        return Err(cookie::answer(frame, tables, segment));
+    }
+    Ok(backend)
 }

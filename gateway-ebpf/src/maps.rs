@@ -70,6 +70,10 @@ pub static BACKENDS: Array<Backend> = Array::with_max_entries(1 << 16, BPF_F_MMA
 #[map]
 pub static OPEN_FLOWS: Array<i64> = Array::with_max_entries(1 << 16, BPF_F_MMAPABLE);
 
+/// SYNs that wait for their clients, by backend; index 0 is of all.
+#[map]
+pub static PRESSURE: Array<i64> = Array::with_max_entries(1 << 16, 0);
+
 /// Totals by backend.
 #[map]
 pub static COUNTERS: PerCpuArray<BackendCounters> = PerCpuArray::with_max_entries(1 << 16, 0);

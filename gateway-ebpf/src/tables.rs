@@ -19,8 +19,8 @@ use gateway_common::{
 };
 
 use crate::maps::{
-    BACKENDS, COUNTERS, HEADERS, LIMITS, OPEN_FLOWS, SCRATCH, SERVICES, SETTINGS, SLOTS, SNAT, SOURCE_USAGE, SYNS,
-    SYNS_LEN, TOTAL_USAGE,
+    BACKENDS, COUNTERS, HEADERS, LIMITS, OPEN_FLOWS, PRESSURE, SCRATCH, SERVICES, SETTINGS, SLOTS, SNAT, SOURCE_USAGE,
+    SYNS, SYNS_LEN, TOTAL_USAGE,
 };
 
 /// The maps of this program, with the settings looked up once for a packet.
@@ -160,6 +160,18 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
+    fn pressure(&self, backend: u32) -> Option<&mut i64> {
+        let due = PRESSURE.get_ptr_mut(backend)?;
+        // SAFETY: map memory, changed atomically but where it starts anew.
+        Some(unsafe { &mut *due })
+    }
+
+    #[inline(always)]
+    fn hash_cookie(&self, tuple: &Tuple, isn: u32, salt: u32) -> u32 {
+        hash_syn_cookie(tuple, isn, salt)
+    }
+
+    #[inline(always)]
     fn open(&self, tuple: &Tuple) -> Result<(), Reason> {
         match open_flow(tuple) {
             OPENED => Ok(()),
@@ -201,4 +213,12 @@ extern "C" fn another_backend(service: *const Service, present: u32, repeats: u3
     // SAFETY: null, or what the verifier has made sure of.
     let (Some((tables, _)), Some(service)) = (KernelTables::new(), unsafe { service.as_ref() }) else { return 0 };
     nat::another(&tables, service, present, repeats != 0)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn hash_syn_cookie(tuple: *const Tuple, isn: u32, salt: u32) -> u32 {
+    // SAFETY: null, or what the verifier has made sure of.
+    let (Some(settings), Some(tuple)) = (SETTINGS.get(0), unsafe { tuple.as_ref() }) else { return 0 };
+    nat::hash_cookie(tuple, isn, salt, &settings.cookie_key)
 }

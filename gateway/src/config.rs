@@ -23,7 +23,9 @@ mod tests;
 use finding::Report;
 pub use finding::{ConfigErrors, Fault, Finding};
 pub use port_range::{FIRST_SNAT_PORT, InvalidPortRange, MIN_SNAT_PORTS, PortRange, default_snat_ports};
-pub use settings::{Backends, Control, Docker, Flows, Interface, MAX_CAPACITY, Metrics, Mode, Public, Snat};
+pub use settings::{
+    Backends, Control, Docker, Flows, Interface, MAX_CAPACITY, Metrics, Mode, Public, Snat, SynCookies,
+};
 
 /// What a file says, with the defaults for what it does not say. `Config::default()` is that of an empty file.
 #[derive(Clone, Debug, Default)]

@@ -68,7 +68,7 @@ pub struct Capacity {
 
 impl Capacity {
     /// Entries of each map whose size depends on the configuration.
-    pub fn map_sizes(self) -> [(&'static str, u32); 6] {
+    pub fn map_sizes(self) -> [(&'static str, u32); 7] {
         // A flow is two entries. Room beyond the capacity is for handshakes that complete at the limit.
         let flow_entries = self.flows.saturating_add(self.half_open).saturating_mul(2);
         [
@@ -77,6 +77,7 @@ impl Capacity {
             ("SLOTS", self.backends.saturating_mul(64).max(1 << 16)),
             ("BACKENDS", self.backends.saturating_add(1)),
             ("OPEN_FLOWS", self.backends.saturating_add(1)),
+            ("PRESSURE", self.backends.saturating_add(1)),
             ("COUNTERS", self.backends.saturating_add(1)),
         ]
     }
@@ -153,6 +154,7 @@ impl Datapath {
             let random = |number| RandomState::new().hash_one(number) as u32;
             settings.seed = random(0) | 1;
             settings.hash_keys = std::array::from_fn(random);
+            settings.cookie_key = std::array::from_fn(random);
         }
         (settings.buckets, settings.half_open_buckets) = (size(FLOWS)?, size(HALF_OPEN)?);
         if settings == present {

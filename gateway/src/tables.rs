@@ -26,7 +26,7 @@ use std::{
 use anyhow::{Context, Result};
 use aya::maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray};
 use gateway_common::{
-    abi::{self, Egress, Link, MAX_SNAT, Settings, ticks_from_secs},
+    abi::{self, Cookies, Egress, Link, MAX_SNAT, Settings, ticks_from_secs},
     nat::{self, Reason},
 };
 
@@ -36,7 +36,7 @@ pub use retired::Terms;
 pub use sweep::{Named, Sweeper, Swept};
 
 use crate::{
-    config::PortRange,
+    config::{self, PortRange, SynCookies},
     datapath::{Attached, Datapath},
     host::links::{Interface, Kind},
     lifecycle::{PacketTables, ResolvedService},
@@ -75,15 +75,15 @@ pub struct Tables {
 
 impl Tables {
     /// Opens the maps of a loaded datapath and tells them about the host: its source addresses, how many flows there may
-    /// be, what a SYN beyond that is answered, and how connections end whose service was removed while no daemon ran.
-    pub fn new(datapath: &Datapath, snat: &Snat, capacity: u32, full: Answer, removed: Terms) -> Result<Self> {
+    /// be, how SYNs in excess are answered, and how connections end whose service was removed while no daemon ran.
+    pub fn new(datapath: &Datapath, snat: &Snat, limits: &config::Flows, removed: Terms) -> Result<Self> {
         let open = |name: &str| datapath.map(name);
         let settings = mapped::MappedArray::new(&open("SETTINGS")?).context("map the settings")?;
         let flows = flow_table::open(flow_table::FLOWS, &open)?;
         let half_open = flow_table::open(flow_table::HALF_OPEN, &open)?;
         let half_open_capacity = half_open.capacity() / 2;
         // Maps that were adopted keep their size.
-        let capacity = capacity.min((flows.capacity() / 2).saturating_sub(half_open_capacity));
+        let capacity = limits.capacity.min((flows.capacity() / 2).saturating_sub(half_open_capacity));
         let tables = Self {
             services: services::Services::new(open("SERVICES")?, &open("SLOTS")?, capacity, removed)?,
             backends: backends::Backends::new(&open("BACKENDS")?, &open("OPEN_FLOWS")?, open("COUNTERS")?)?,
@@ -102,7 +102,13 @@ impl Tables {
             swept: Mutex::default(),
         };
         tables.write_snat(open("SNAT")?, snat)?;
-        let settings = Settings { capacity: tables.capacity, full: full.into(), ..tables.settings.get(0) };
+        let settings = Settings {
+            capacity: tables.capacity,
+            half_open: half_open_capacity,
+            full: limits.full.into(),
+            cookies: limits.syn_cookies.into(),
+            ..tables.settings.get(0)
+        };
         tables.settings.set(0, settings);
         Ok(tables)
     }
@@ -311,6 +317,16 @@ fn count_entries(table: &dyn FlowTable) -> Result<u64> {
     let mut count = 0;
     table.visit(&mut |_| count += 1)?;
     Ok(count)
+}
+
+impl From<SynCookies> for Cookies {
+    fn from(when: SynCookies) -> Self {
+        match when {
+            SynCookies::Auto => Self::InFloods,
+            SynCookies::Off => Self::Never,
+            SynCookies::Always => Self::Always,
+        }
+    }
 }
 
 fn action(action: nat::Action) -> Action {

@@ -22,7 +22,7 @@ pub struct Flow {
     pub traffic: Volume,
     /// Index of the backend.
     pub backend: u32,
-    /// Ticks when the flow was opened; the same in both directions.
+    /// Ticks when the flow was opened; in a reply direction with [`Seen::COOKIE`] see [`Self::shift`].
     pub created: u32,
     /// Ticks when the last packet of this direction was seen.
     pub last_seen: u32,
@@ -97,10 +97,24 @@ pub struct Scratch {
     pub tried: [u32; MAX_TRIED],
     /// 1: a backend before had no source port for it.
     pub elsewhere: u32,
+    /// 1: the packet that opens it has been turned into a SYN.
+    pub rewritten: u32,
     /// Identifier of its service if that has limits, otherwise 0.
     pub limited: u32,
     /// 1: it is new to the accounts of the limits.
     pub admitted: u32,
+    pub client: Client,
+}
+
+/// What the acknowledgement of a SYN cookie says of its client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Client {
+    /// 1: it has acknowledged a cookie.
+    pub known: u32,
+    /// Its initial sequence number, and the gateway's, the cookie.
+    pub isn: u32,
+    pub cookie: u32,
 }
 
 impl Flow {
@@ -118,6 +132,15 @@ impl Flow {
         direction: Direction::Original,
         seen: Seen::NOTHING,
     };
+
+    /// How far the backend's sequence numbers are ahead of those that the client knows. Only a client whose SYN was answered by
+    /// a cookie knows others, and its reply direction has this in the place of `created`: while the flow is half-open the
+    /// cookie itself.
+    #[inline(always)]
+    pub fn shift(&self) -> u32 {
+        let shifted = self.seen.contains(Seen::COOKIE) && self.direction == Direction::Reply;
+        if shifted { self.created } else { 0 }
+    }
 
     /// The direction as the index of an array of two.
     #[inline(always)]
@@ -156,6 +179,8 @@ impl Seen {
     pub const CUT: Self = Self(16);
     /// With [`Self::CUT`]: its segments are dropped instead.
     pub const SILENT: Self = Self(32);
+    /// In both directions: the client's SYN was answered by a cookie.
+    pub const COOKIE: Self = Self(64);
 
     #[inline(always)]
     pub const fn contains(self, other: Self) -> bool {

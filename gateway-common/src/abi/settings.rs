@@ -17,7 +17,7 @@ pub struct Settings {
     pub generation: u16,
     /// What becomes of a SYN beyond the capacity.
     pub full: Answer,
-    pub reserved: u8,
+    pub cookies: Cookies,
     /// Number of source addresses in the snat array from index 0 (IPv4) and from [`MAX_SNAT`] (IPv6).
     pub snat_v4: u32,
     pub snat_v6: u32,
@@ -27,6 +27,8 @@ pub struct Settings {
     pub ports: u16,
     /// Flows at most; a SYN beyond is refused.
     pub capacity: u32,
+    /// Flows in their handshake at most.
+    pub half_open: u32,
     /// Seed of the selection hash, so that a stranger cannot aim at a backend or a port.
     pub seed: u32,
     /// 1: a device among those with native XDP is a veth. Its peer is woken for redirected frames but not for
@@ -37,6 +39,18 @@ pub struct Settings {
     pub half_open_buckets: u32,
     /// Secret keys of the hash by which entries lie in buckets.
     pub hash_keys: [u32; 10],
+    /// Secret key of SYN cookies.
+    pub cookie_key: [u32; 4],
+}
+
+/// When SYNs are answered by cookies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Cookies {
+    #[default]
+    InFloods = 0,
+    Never = 1,
+    Always = 2,
 }
 
 /// Whole ticks in `secs` seconds, rounded up.

@@ -95,8 +95,10 @@ fn check_pair(entries: &BTreeMap<Tuple, Flow>, tuple: &Tuple, flow: &Flow) -> Re
         Err("has a twin that rests")
     } else if twin.to.reversed() != *tuple {
         Err("has a twin that belongs to another flow")
-    } else if (twin.backend, twin.created) != (flow.backend, flow.created) {
-        Err("has a twin with another backend or age")
+    } else if twin.backend != flow.backend || twin.seen.contains(Seen::COOKIE) != flow.seen.contains(Seen::COOKIE) {
+        Err("has a twin of another kind or with another backend")
+    } else if !flow.seen.contains(Seen::COOKIE) && twin.created != flow.created {
+        Err("has a twin of another age")
     } else {
         Ok(())
     }

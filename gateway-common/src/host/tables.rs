@@ -10,8 +10,8 @@ use std::{
 use super::{HostFlows, HostFrame, Local, WhenFull};
 use crate::{
     abi::{
-        Address, Algorithm, Answer, Backend, BackendCounters, Direction, Family, Flow, Limits, MAX_SNAT, MAX_TRIED,
-        Scratch, Seen, Service, ServiceKey, Settings, Slot, Source, Syn, Usage,
+        Address, Algorithm, Answer, Backend, BackendCounters, Client, Direction, Family, Flow, Limits, MAX_SNAT,
+        MAX_TRIED, Scratch, Seen, Service, ServiceKey, Settings, Slot, Source, Syn, Usage,
     },
     nat::{FlowTable, Network, State, Tables, Verdict, cut, process, state},
 };
@@ -52,6 +52,7 @@ pub struct HostTables {
     snat: [Address; 2 * MAX_SNAT as usize],
     open_flows: Vec<Cell<i64>>,
     counters: Vec<UnsafeCell<BackendCounters>>,
+    pressure: Vec<UnsafeCell<i64>>,
     syns: Vec<UnsafeCell<Syn>>,
     limits: HashMap<u32, Limits>,
     totals: HashMap<u32, UnsafeCell<Usage>>,
@@ -64,8 +65,14 @@ pub struct HostTables {
 impl HostTables {
     /// Tables without services, with source ports from 40000 and random numbers that follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        let settings =
-            Settings { generation: 1, first_port: 40000, ports: 25536, capacity: FLOW_CAPACITY, ..Settings::default() };
+        let settings = Settings {
+            generation: 1,
+            first_port: 40000,
+            ports: 25536,
+            capacity: FLOW_CAPACITY,
+            half_open: HALF_OPEN_CAPACITY as u32 / 2,
+            ..Settings::default()
+        };
         Self {
             flows: HostFlows::new(2 * FLOW_CAPACITY as usize, WhenFull::Refuse),
             half_open: HostFlows::new(HALF_OPEN_CAPACITY, WhenFull::Forget),
@@ -77,6 +84,7 @@ impl HostTables {
             snat: [Address::UNSPECIFIED; 2 * MAX_SNAT as usize],
             open_flows: vec![Cell::new(0); MAX_BACKENDS],
             counters: (0..MAX_BACKENDS).map(|_| UnsafeCell::default()).collect(),
+            pressure: (0..MAX_BACKENDS).map(|_| UnsafeCell::default()).collect(),
             syns: (0..SYNS).map(|_| UnsafeCell::new(Syn::EMPTY)).collect(),
             limits: HashMap::new(),
             totals: HashMap::new(),
@@ -87,9 +95,11 @@ impl HostTables {
                 backend: 0,
                 failed_over: 0,
                 elsewhere: 0,
+                rewritten: 0,
                 tried: [0; MAX_TRIED],
                 limited: 0,
                 admitted: 0,
+                client: Client::default(),
             }),
             headers: RefCell::new(Network::EMPTY),
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
@@ -369,6 +379,12 @@ impl Tables for HostTables {
         let counters = self.counters.get(backend as usize)?;
         // SAFETY: the core uses one reference to a backend's counters at a time, and the tables are not `Sync`.
         Some(unsafe { &mut *counters.get() })
+    }
+
+    fn pressure(&self, backend: u32) -> Option<&mut i64> {
+        let due = self.pressure.get(backend as usize)?;
+        // SAFETY: the core uses one reference to a bucket at a time, and the tables are not `Sync`.
+        Some(unsafe { &mut *due.get() })
     }
 
     fn syn(&self, hash: u32) -> Option<&mut Syn> {

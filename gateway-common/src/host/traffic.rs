@@ -13,7 +13,7 @@ pub use odd::{Oddity, fragment};
 
 use super::{HostFrame, HostTables, Local, Message, Packet, Routes, ServiceOptions, Snapshot, Stack, Wire, check};
 use crate::{
-    abi::{Address, Answer, Direction, Egress, Flow, Hop, Ifindex, Limit, Limits, Tuple},
+    abi::{Address, Answer, Cookies, Direction, Egress, Flow, Hop, Ifindex, Limit, Limits, Tuple},
     nat::{Action, Flags, Reason, Verdict, headers::Mac},
 };
 
@@ -85,6 +85,8 @@ pub struct Traffic {
     backends: Vec<Vec<u32>>,
     /// The last SYN of each client that was forwarded, where it is known.
     syns: HashMap<Tuple, Packet>,
+    /// The last cookie that each client was sent: the numbers that its acknowledgement has.
+    cookies: HashMap<Tuple, (u32, u32)>,
     /// Segments that were forwarded.
     forwarded: u64,
     outcomes: [bool; Reason::COUNT],
@@ -94,6 +96,7 @@ impl Traffic {
     pub fn new(seed: u64) -> Self {
         let mut tables = HostTables::new(seed);
         (tables.settings.ports, tables.settings.capacity) = (PORTS, CAPACITY);
+        tables.settings.cookies = if seed.is_multiple_of(3) { Cookies::Always } else { Cookies::InFloods };
         tables.settings.full = if seed.is_multiple_of(2) { Answer::Reset } else { Answer::Drop };
         for address in SNAT {
             tables.add_snat(address.parse().expect("a valid address"));
@@ -111,6 +114,7 @@ impl Traffic {
             routes: routes(1, 1500),
             backends,
             syns: HashMap::new(),
+            cookies: HashMap::new(),
             forwarded: 0,
             outcomes: [false; Reason::COUNT],
         }
@@ -144,7 +148,8 @@ impl Traffic {
         match step {
             Step::Connect { client, service, wire } => {
                 let (syn, ack) = (Flags::SYN, Flags::ACK);
-                let segments = [(true, syn), (false, syn.with(ack)), (true, ack)];
+                // The last one for a client that was sent a cookie, to whom the backend answers last.
+                let segments = [(true, syn), (false, syn.with(ack)), (true, ack), (false, syn.with(ack))];
                 self.exchange(&client_tuple(*client, *service), *wire, &segments)
             }
             Step::Close { flow, wire } => {
@@ -227,14 +232,32 @@ impl Traffic {
     fn segment(&self, tuple: &Tuple, shape: &Shape) -> Packet {
         let own = self.find(tuple);
         let twin = own.and_then(|flow| self.find(&flow.to.reversed()));
-        let next = |flow: Option<Flow>| flow.map_or(0, |flow| flow.next_seq);
+        let (seq, ack) = match (own, twin) {
+            (Some(own), Some(twin)) => (own.next_seq, twin.next_seq.wrapping_sub(twin.shift())),
+            (Some(own), None) => (own.next_seq, 0),
+            (None, _) => self.cookies.get(tuple).copied().unwrap_or_default(),
+        };
         let mut packet = Packet::new(tuple.source(), tuple.destination())
             .flags(shape.flags)
-            .seq(next(own).wrapping_add_signed(shape.seq))
+            .seq(seq.wrapping_add_signed(shape.seq))
             .payload(vec![shape.flags.0; shape.payload.into()])
             .hop_limit(shape.hop_limit);
-        packet.tcp.acknowledgment_number = next(twin).wrapping_add_signed(shape.ack);
+        packet.tcp.acknowledgment_number = ack.wrapping_add_signed(shape.ack);
         packet
+    }
+
+    /// The sequence and acknowledgement numbers that a segment is to leave with.
+    fn numbers(&self, segment: &Packet) -> (u32, u32) {
+        let (seq, ack) = (segment.tcp.sequence_number, segment.tcp.acknowledgment_number);
+        match (self.tables.flows.find(&segment.tuple()), self.tables.half_open.find(&segment.tuple())) {
+            (Some(flow), _) => {
+                let twin = self.tables.flows.find(&flow.to.reversed());
+                (seq.wrapping_sub(flow.shift()), ack.wrapping_add(twin.map_or(0, |twin| twin.shift())))
+            }
+            // A refusal for a client that was sent a cookie.
+            (None, Some(flow)) if flow.shift() != 0 => (flow.shift().wrapping_add(1), ack),
+            _ => (seq, ack),
+        }
     }
 
     fn find(&self, tuple: &Tuple) -> Option<Flow> {
@@ -259,6 +282,8 @@ impl Traffic {
 
     fn arrive(&mut self, bytes: &[u8], wire: bool) -> Result<(), String> {
         let before = Snapshot::of(&self.tables);
+        let segment = Packet::read(bytes).unwrap_or_else(|_| Packet::new(socket(LISTENS[0]), socket(LISTENS[0])));
+        let translated = self.numbers(&segment);
         let (verdict, result) = if wire { self.run::<Wire>(bytes) } else { self.run::<Stack>(bytes) };
         self.outcomes[verdict.reason as usize] = true;
         let judged = match verdict.reason.action() {
@@ -268,14 +293,32 @@ impl Traffic {
             }
             Action::Pass | Action::Drop => Ok(()),
             Action::Forward if verdict.reason == Reason::FailedOver && !is_syn(bytes) => self.judge_restored(&result),
-            Action::Forward => judge::translation(bytes, &result),
-            Action::Answer => judge::answer(bytes, &result),
+            Action::Forward => match verdict.reason {
+                Reason::OpenedByCookie => judge::opened_by_cookie(bytes, &result),
+                Reason::Forwarded => judge::translation(bytes, &result, translated),
+                _ => {
+                    let unchanged = (segment.tcp.sequence_number, segment.tcp.acknowledgment_number);
+                    judge::translation(bytes, &result, unchanged)
+                }
+            },
+            Action::Answer => judge::answer(verdict.reason, bytes, &result),
         };
         let sum = |snapshot: Snapshot| -> u64 {
             snapshot.totals.iter().flat_map(|backend| backend.traffic).map(|traffic| traffic.packets).sum()
         };
-        let on_its_way =
-            matches!(verdict.reason, Reason::Forwarded | Reason::Opened | Reason::OpenedElsewhere | Reason::FailedOver);
+        if let (Reason::CookieSent, Ok(sent)) = (verdict.reason, Packet::read(&result)) {
+            let numbers = (sent.tcp.acknowledgment_number, sent.tcp.sequence_number.wrapping_add(1));
+            self.cookies.insert(sent.tuple().reversed(), numbers);
+        }
+        let on_its_way = matches!(
+            verdict.reason,
+            Reason::Forwarded
+                | Reason::Opened
+                | Reason::OpenedElsewhere
+                | Reason::FailedOver
+                | Reason::OpenedByCookie
+                | Reason::CookieCompleted
+        );
         self.forwarded += u64::from(on_its_way);
         if on_its_way {
             self.remember(bytes);

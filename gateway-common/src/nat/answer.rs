@@ -35,18 +35,29 @@ fn reset<F: Frame>(frame: &mut F, segment: &Segment, reason: Reason) -> Reason {
     } else {
         (0, segment.next_seq(), Flags::RST.with(Flags::ACK))
     };
-    let tcp = TcpHeader {
+    send(frame, segment, &TcpHeader { flags, ..header(segment, seq, ack) }, 0, reason)
+}
+
+/// The header of an answer to `segment`, with neither flags nor a window.
+#[inline(always)]
+pub fn header(segment: &Segment, seq: u32, ack: u32) -> TcpHeader {
+    TcpHeader {
         src_port: Bytes2(segment.tuple().dst_port),
         dst_port: Bytes2(segment.tuple().src_port),
         seq: Bytes4(seq.to_be_bytes()),
         ack: Bytes4(ack.to_be_bytes()),
         offset: (TcpHeader::LEN as u8 / 4) << 4,
-        flags,
+        flags: Flags(0),
         window: Bytes2([0; 2]),
         checksum: Bytes2([0; 2]),
         urgent: Bytes2([0; 2]),
-    };
-    outcome(write_reset(frame, segment.ip, tcp), reason)
+    }
+}
+
+/// Turns `segment` into a segment to its sender, with an option of one word unless that is 0.
+#[inline(never)]
+pub fn send<F: Frame>(frame: &mut F, segment: &Segment, tcp: &TcpHeader, option: u32, reason: Reason) -> Reason {
+    outcome(write_segment(frame, segment.ip, tcp, option), reason)
 }
 
 /// ICMP time exceeded in transit (RFC 792, RFC 4443 section 3.3).
@@ -80,13 +91,18 @@ fn outcome(written: Result<(), Reason>, reason: Reason) -> Reason {
     }
 }
 
-/// Replaces everything after the link layer by an IP header back to the sender and `tcp`.
+/// Replaces everything after the link layer by an IP header back to the sender, `tcp` and its option.
 #[inline(always)]
-fn write_reset<F: Frame>(frame: &mut F, ip: &Network, tcp: TcpHeader) -> Result<(), Reason> {
-    let l4 = return_to_sender(frame, ip, PROTOCOL_TCP, TcpHeader::LEN)?;
-    *frame.header::<TcpHeader>(l4)? = tcp;
+fn write_segment<F: Frame>(frame: &mut F, ip: &Network, tcp: &TcpHeader, option: u32) -> Result<(), Reason> {
+    let len = TcpHeader::LEN + if option == 0 { 0 } else { 4 };
+    let l4 = return_to_sender(frame, ip, PROTOCOL_TCP, len)?;
+    *frame.header::<TcpHeader>(l4)? = *tcp;
     let written = frame.header::<Words<5>>(l4)?.0;
-    let checksum = compose::pseudo_header(ip, PROTOCOL_TCP, TcpHeader::LEN).insert_words(&written).checksum();
+    if option != 0 {
+        *frame.header(l4 + TcpHeader::LEN)? = Words([option]);
+    }
+    let sum = compose::pseudo_header(ip, PROTOCOL_TCP, len).insert_words(&written).insert_words(&[option]);
+    let checksum = sum.checksum();
     frame.header::<TcpHeader>(l4)?.checksum = Bytes2(checksum);
     Ok(())
 }

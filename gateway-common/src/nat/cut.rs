@@ -19,7 +19,7 @@ pub fn mark(flow: &mut Flow, answer: Answer, now: u32) {
 /// The sequence numbers that the receiver of a direction may expect next: the one it has acknowledged, and the one
 /// after all that was sent. With nothing under way they are the same.
 pub fn expected(sent: &Flow, returned: &Flow) -> [u32; 2] {
-    [returned.acked, sent.next_seq]
+    [returned.acked, sent.next_seq.wrapping_sub(sent.shift())]
 }
 
 /// What becomes of a segment whose flow was cut, or rests.

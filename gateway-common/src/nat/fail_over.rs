@@ -187,6 +187,7 @@ fn copy_header<F: Frame>(frame: &mut F, l4: usize, syn: &mut Syn) -> Result<(), 
 #[inline(never)]
 pub fn restore<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network) -> Result<(), Reason> {
     let syn = place(tables, &ip.tuple).filter(|syn| syn.tuple.equals(&ip.tuple)).ok_or(Reason::RewriteFailed)?;
+    tables.scratch().ok_or(Reason::RewriteFailed)?.rewritten = 1;
     let words = syn.words as usize;
     if !(FIXED_WORDS..=TCP_HEADER_WORDS).contains(&words) {
         return Err(Reason::RewriteFailed);

@@ -1,7 +1,7 @@
 //! Packets of flows that exist: bookkeeping, then on their way.
 
 use super::{
-    Reason, Verdict, answer, cut,
+    Reason, Verdict, answer, cookie, cut,
     frame::Frame,
     limits,
     parse::Segment,
@@ -52,6 +52,9 @@ pub fn forward<F: Frame, T: Tables>(
         transition(tables, flow, seen);
     }
     record(tables, segment, flow);
+    if flow.seen.contains(Seen::COOKIE) {
+        cookie::translate(frame, tables, segment, flow)?;
+    }
     send(frame, segment, flow, Reason::Forwarded)
 }
 
@@ -138,13 +141,14 @@ fn next_seen<T: FlowTable>(flows: &T, segment: &Segment, flow: &mut Flow) -> See
 #[inline(never)]
 fn is_believed<T: FlowTable>(flows: &T, segment: &Segment, flow: &mut Flow) -> bool {
     let Some(twin) = flows.get(&flow.to.reversed()) else { return false };
-    if tcp::seq_after(twin.acked, flow.next_seq) {
-        flow.next_seq = twin.acked;
+    let acked = twin.acked.wrapping_add(flow.shift());
+    if tcp::seq_after(acked, flow.next_seq) {
+        flow.next_seq = acked;
     }
     if segment.flags.contains(Flags::RST) {
-        segment.seq == flow.next_seq || segment.seq == twin.acked
+        segment.seq == flow.next_seq || segment.seq == acked
     } else {
-        follows(segment, flow) || segment.seq.wrapping_sub(twin.acked) <= AHEAD
+        follows(segment, flow) || segment.seq.wrapping_sub(acked) <= AHEAD
     }
 }
 

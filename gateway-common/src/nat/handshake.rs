@@ -7,6 +7,7 @@ use super::{
     frame::Frame,
     limits, open,
     parse::Segment,
+    pressure,
     tables::{FlowTable, Tables},
     tcp::{self, Flags},
 };
@@ -70,7 +71,7 @@ pub fn half_open<F: Frame, T: Tables>(
 
 /// An attempt may have ended, or go on after all, since its direction `entry` had seen `before`.
 #[inline(never)]
-fn account<T: Tables>(tables: &T, entry: &Flow, before: Seen) {
+pub(super) fn account<T: Tables>(tables: &T, entry: &Flow, before: Seen) {
     let Some(twin) = tables.half_open().get(&entry.to.reversed()) else { return };
     let finished = |own| tcp::state(own, twin.seen).is_finished();
     let change = i64::from(finished(before)) - i64::from(finished(entry.seen));
@@ -90,10 +91,14 @@ pub fn begin<F: Frame, T: Tables>(
     flow::find_hop(frame, tables, original)?;
     flow::check_size_and_life(frame, segment, &original.hop)?;
     fail_over::count_attempt(tables, original.backend);
-    fail_over::remember(frame, tables, segment, original.backend);
+    // One that is written after a cookie cannot be given to another backend as if the client had sent it.
+    if !original.seen.contains(Seen::COOKIE) {
+        fail_over::remember(frame, tables, segment, original.backend);
+    }
     record(tables, segment, original);
     let reason = match tables.scratch() {
         Some(scratch) if scratch.failed_over != 0 => Reason::FailedOver,
+        Some(scratch) if scratch.client.known != 0 => Reason::OpenedByCookie,
         Some(scratch) if scratch.elsewhere != 0 => Reason::OpenedElsewhere,
         _ => Reason::Opened,
     };
@@ -102,7 +107,7 @@ pub fn begin<F: Frame, T: Tables>(
 
 /// Does the books of a half-open flow's segment.
 #[inline(always)]
-fn record<T: Tables>(tables: &T, segment: &Segment, entry: &mut Flow) {
+pub(super) fn record<T: Tables>(tables: &T, segment: &Segment, entry: &mut Flow) {
     entry.seen = tcp::next_seen(entry.seen, segment.flags, true);
     if entry.traffic.is_empty() || numbers_anew(segment, entry) {
         (entry.next_seq, entry.acked) = (segment.next_seq(), segment.ack);
@@ -149,7 +154,7 @@ fn acknowledge<F: Frame, T: Tables>(
     flow::forward(frame, tables, segment, flow)
 }
 
-/// Moves the pair to the flow table: both entries, or none.
+/// Makes the flow an established one, if that is what `segment` does.
 #[inline(never)]
 fn promote<T: Tables>(tables: &T, segment: &Segment, entry: &mut Flow, reply: &Tuple) -> Result<(), Reason> {
     let Some(twin) = tables.half_open().get(reply) else { return Err(Reason::HandshakeMismatch) };
@@ -159,21 +164,29 @@ fn promote<T: Tables>(tables: &T, segment: &Segment, entry: &mut Flow, reply: &T
         return Err(Reason::HandshakeMismatch);
     }
     entry.acked = segment.ack;
+    establish(tables, entry, twin)?;
+    pressure::fall(tables, entry.backend);
+    Ok(())
+}
+
+/// Moves a pair to the flow table: both entries, or none.
+#[inline(never)]
+pub(super) fn establish<T: Tables>(tables: &T, original: &Flow, reply: &Flow) -> Result<(), Reason> {
     let flows = tables.flows();
-    flows.insert(twin).map_err(|_| Reason::TableFull)?;
-    if flows.insert(entry).is_err() {
-        flows.remove(reply);
+    flows.insert(reply).map_err(|_| Reason::TableFull)?;
+    if flows.insert(original).is_err() {
+        flows.remove(&reply.from);
         return Err(Reason::TableFull);
     }
-    tables.half_open().remove(segment.tuple());
-    tables.half_open().remove(reply);
     tables.add_open_flows(0, 1);
     // A reset may have been seen before; what revives the flow then counts it.
-    if !tcp::state(entry.seen, twin.seen).is_finished() {
-        tables.add_open_flows(entry.backend, 1);
+    if !tcp::state(original.seen, reply.seen).is_finished() {
+        tables.add_open_flows(original.backend, 1);
     }
-    if let Some(counters) = tables.counters(entry.backend) {
+    if let Some(counters) = tables.counters(original.backend) {
         counters.connections += 1;
     }
+    tables.half_open().remove(&original.from);
+    tables.half_open().remove(&reply.from);
     Ok(())
 }

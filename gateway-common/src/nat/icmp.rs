@@ -8,7 +8,7 @@
 use super::{
     Reason, Verdict,
     checksum::Delta,
-    flow,
+    cookie, flow,
     frame::Frame,
     headers::{Bytes2, Bytes4, Bytes16, IcmpHeader, Ipv4Header, Ipv6Header, TcpHeader, TcpStart},
     parse::{Network, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP},
@@ -27,6 +27,8 @@ struct Quoted {
     seq: Bytes4,
     /// The tuple of its answers.
     key: Tuple,
+    /// How far its sequence number is ahead on the other side.
+    shift: u32,
 }
 
 /// Links that carry IP take packets of this size (RFC 791 section 3.1: all hosts do; RFC 8200 section 5).
@@ -40,7 +42,7 @@ const EARLY_DATA: u32 = 0xffff;
 /// Translates an error about a tracked flow and sends it on; any other ICMP is the kernel's.
 #[inline(never)]
 pub fn error<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &Network) -> Result<Verdict, Reason> {
-    let mut quoted = Quoted { l3: ip.l4 + IcmpHeader::LEN, l4: 0, seq: Bytes4([0; 4]), key: ip.tuple };
+    let mut quoted = Quoted { l3: ip.l4 + IcmpHeader::LEN, l4: 0, seq: Bytes4([0; 4]), key: ip.tuple, shift: 0 };
     quoted.read(frame, ip)?;
     let flow = match tables.flows().get(&quoted.key) {
         Some(flow) if flow.seen.contains(Seen::CUT) => return Err(Reason::FlowCut),
@@ -58,6 +60,9 @@ pub fn error<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &Network) -> Re
         // No error about an error (RFC 1122 section 3.2.2, RFC 4443 section 2.4 e).
         return Err(Reason::Expired);
     }
+    if flow.seen.contains(Seen::COOKIE) {
+        quoted.shift = cookie::shift_of(tables, flow);
+    }
     let change = rewrite_quoted(frame, ip, &quoted, &flow.to)?;
     rewrite_outer(frame, ip, &flow.to, change)?;
     frame.set_link_layer(ip.l3, &flow.hop, ip.ether_type())?;
@@ -69,7 +74,7 @@ pub fn error<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &Network) -> Re
 #[inline(never)]
 fn is_in_flight<T: FlowTable>(flows: &T, quoted: &Quoted, returned: &Flow) -> bool {
     let Some(sent) = flows.get(&returned.to.reversed()) else { return false };
-    let under_way = sent.next_seq.wrapping_sub(returned.acked);
+    let under_way = sent.next_seq.wrapping_sub(sent.shift()).wrapping_sub(returned.acked);
     // More was acknowledged than was seen.
     let under_way = if under_way > u32::MAX / 2 { 0 } else { under_way };
     quoted.seq().wrapping_sub(returned.acked) <= under_way
@@ -188,6 +193,9 @@ fn rewrite_quoted<F: Frame>(frame: &mut F, ip: &Network, quoted: &Quoted, to: &T
     let ports = Delta::ZERO.replace2(from.dst_port, to.dst_port).replace2(from.src_port, to.src_port);
     let tcp = frame.header::<TcpStart>(quoted.l4)?;
     (tcp.src_port, tcp.dst_port) = (Bytes2(to.dst_port), Bytes2(to.src_port));
+    let seq = tcp.seq.0;
+    tcp.seq = Bytes4(u32::from_be_bytes(seq).wrapping_add(quoted.shift).to_be_bytes());
+    let ports = ports.replace4(seq, tcp.seq.0);
     let mut change = header.and(ports);
     // The checksum may lie beyond the quotation; what follows the packet in its frame is padding.
     let checksum = quoted.l4 + TcpHeader::CHECKSUM_OFFSET;

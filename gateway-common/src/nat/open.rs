@@ -5,7 +5,7 @@ use super::{
     frame::Frame,
     limits, martian,
     parse::Segment,
-    select,
+    pressure, select,
     tables::{FlowTable, Tables},
     tcp,
 };
@@ -16,8 +16,12 @@ use crate::abi::{Answer, Direction, Flow, MAX_SNAT, Scratch, Seen, Service, Serv
 const SCATTERED_PROBES: u32 = 16;
 const PROBES: u32 = 64;
 
-/// Tuples of finished flows looked at when no port is free.
-const TAKE_OVER_PROBES: u32 = 4;
+/// Tuples looked at when no port is free, for one that nobody needs any more.
+const TAKE_OVER_PROBES: u32 = 16;
+
+/// How long a client that has not acknowledged keeps its tuple when ports are short: one that is there has answered by then,
+/// or its backend has not.
+const PATIENCE: u32 = ticks_from_secs(2);
 
 /// How long a finished flow keeps its tuple even when ports are short: what is still under way in either
 /// direction has arrived by then.
@@ -85,6 +89,10 @@ pub fn open<T: Tables>(tables: &T, tuple: &Tuple) -> Result<(), Reason> {
         tables.half_open().remove(&scratch.reply.from);
         return Err(Reason::OpenRace);
     }
+    // Who has acknowledged a cookie is there.
+    if !scratch.original.seen.contains(Seen::COOKIE) {
+        pressure::rise(tables, scratch.backend);
+    }
     Ok(())
 }
 
@@ -93,6 +101,10 @@ pub fn open<T: Tables>(tables: &T, tuple: &Tuple) -> Result<(), Reason> {
 pub fn goes_elsewhere<T: Tables>(tables: &T, tuple: &Tuple) -> bool {
     let Some(service) = tables.service(&ServiceKey::new(tuple.dst, tuple.dst_port)) else { return false };
     let Some(scratch) = tables.scratch() else { return false };
+    // What is a SYN by now cannot be left to the other hook any more, which may be the one that reaches the other backend.
+    if scratch.rewritten != 0 {
+        return false;
+    }
     let another = tables.another(service, scratch.backend, false);
     if another == 0 {
         return false;
@@ -108,13 +120,7 @@ pub fn goes_elsewhere<T: Tables>(tables: &T, tuple: &Tuple) -> bool {
 /// reply tuple `reserved`. The backend's end of a finished flow may be in TIME-WAIT, so the reply direction stays and rests.
 #[inline(never)]
 fn make_way<T: Tables>(tables: &T, tuple: &Tuple, reserved: &Tuple) {
-    if let Some(original) = tables.flows().get(tuple) {
-        if let Some(reply) = tables.flows().get(&original.to.reversed()) {
-            reply.seen = reply.seen.with(Seen::RESTING);
-        }
-        tables.flows().remove(tuple);
-        tables.add_open_flows(0, -1);
-    }
+    retire_finished(tables, tuple);
     if let Some(original) = tables.half_open().get(tuple) {
         let reply = original.to.reversed();
         if let Some(twin) = tables.half_open().get(&reply)
@@ -127,6 +133,18 @@ fn make_way<T: Tables>(tables: &T, tuple: &Tuple, reserved: &Tuple) {
             tables.half_open().remove(&reply);
         }
         tables.half_open().remove(tuple);
+    }
+}
+
+/// Removes the finished flow that `tuple` still belongs to, but for its reply tuple.
+#[inline(always)]
+pub(super) fn retire_finished<T: Tables>(tables: &T, tuple: &Tuple) {
+    if let Some(original) = tables.flows().get(tuple) {
+        if let Some(reply) = tables.flows().get(&original.to.reversed()) {
+            reply.seen = reply.seen.with(Seen::RESTING);
+        }
+        tables.flows().remove(tuple);
+        tables.add_open_flows(0, -1);
     }
 }
 
@@ -153,12 +171,15 @@ fn allocate<T: Tables>(tables: &T, scratch: &mut Scratch, ports: &mut Ports) -> 
     false
 }
 
-/// The same at the expense of a finished flow that still keeps its tuple.
+/// The same at the expense of a finished flow that still keeps its tuple, or of an attempt that nobody completes.
 #[inline(never)]
 fn take_over<T: Tables>(tables: &T, scratch: &mut Scratch, ports: &mut Ports) -> bool {
     for _ in 0..TAKE_OVER_PROBES {
         let Ok(()) = ports.try_next(tables, &mut scratch.reply.from) else { return false };
-        if release_finished(tables, &scratch.reply.from) && reserve(tables, &scratch.reply) {
+        ports.next = tables.random();
+        let tuple = &scratch.reply.from;
+        let released = release_finished(tables, tuple) || release_abandoned(tables, tuple);
+        if released && reserve(tables, &scratch.reply) {
             return true;
         }
     }
@@ -195,8 +216,28 @@ pub(super) fn reserve<T: Tables>(tables: &T, reply: &Flow) -> bool {
     true
 }
 
+/// Frees the reply tuple of a flow in its handshake that has ended, or that has been quiet for [`PATIENCE`].
+#[inline(never)]
+fn release_abandoned<T: Tables>(tables: &T, tuple: &Tuple) -> bool {
+    let half_open = tables.half_open();
+    let Some(reply) = half_open.get(tuple) else { return false };
+    let original = reply.to.reversed();
+    let Some(twin) = half_open.get(&original) else { return false };
+    let quiet = |flow: &Flow| tables.now().wrapping_sub(flow.last_seen) >= PATIENCE;
+    let finished = tcp::state(twin.seen, reply.seen).is_finished();
+    if !twin.to.is_reverse_of(tuple) || !(finished || (quiet(twin) && quiet(reply))) {
+        return false;
+    }
+    if !finished {
+        limits::count(tables, twin, reply, -1);
+    }
+    half_open.remove(&original);
+    half_open.remove(tuple);
+    true
+}
+
 /// Frees the reply tuple of a flow that is finished and has been quiet for [`REST`].
-#[inline(always)]
+#[inline(never)]
 fn release_finished<T: Tables>(tables: &T, tuple: &Tuple) -> bool {
     let flows = tables.flows();
     let Some(reply) = flows.get(tuple) else { return false };

@@ -71,9 +71,15 @@ reasons! {
     FailedOver = "failed_over" => Forward,
     /// A SYN given to another backend: no source port was to be had towards the one before.
     OpenedElsewhere = "opened_elsewhere" => Forward,
+    /// A client's acknowledgement of a SYN cookie, turned into the SYN for a backend.
+    OpenedByCookie = "opened_by_cookie" => Forward,
     /// An ICMP error about a tracked flow, translated in both headers.
     IcmpForwarded = "icmp_forwarded" => Forward,
 
+    /// A SYN in a flood, answered by a SYN cookie.
+    CookieSent = "cookie_sent" => Answer,
+    /// A backend's SYN-ACK for a client that has acknowledged a SYN cookie, answered by the handshake's last ACK.
+    CookieCompleted = "cookie_completed" => Answer,
     /// A SYN for a service without a usable backend, answered by a reset.
     NoBackendReset = "no_backend_reset" => Answer,
     /// A SYN while the flow table is at its capacity, answered by a reset.
@@ -130,7 +136,9 @@ reasons! {
     PortShareUsed = "port_share_used" => Drop,
     /// Two CPUs opened the same flow; the client sends its SYN again.
     OpenRace = "open_race" => Drop,
-    /// An acknowledgement that does not fit the backend's SYN-ACK.
+    /// A segment after the acknowledgement of a SYN cookie, before the backend has answered: the client sends it again.
+    CookieWaiting = "cookie_waiting" => Drop,
+    /// An acknowledgement that does not fit the backend's SYN-ACK, or a SYN-ACK that does not fit the SYN.
     HandshakeMismatch = "handshake_mismatch" => Drop,
     /// An ICMP error with its TTL or hop limit at its end: no error is sent about an error.
     Expired = "expired" => Drop,

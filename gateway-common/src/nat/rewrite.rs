@@ -22,6 +22,28 @@ pub fn segment<F: Frame>(frame: &mut F, segment: &Segment, to: &Tuple, hop: &Hop
     frame.set_link_layer(ip.l3, hop, ip.ether_type())
 }
 
+/// Gives a segment another sequence number.
+#[inline(always)]
+pub fn sequence_number<F: Frame>(frame: &mut F, ip: &Network, number: u32) -> Result<(), Reason> {
+    let tcp = frame.header::<TcpHeader>(ip.l4)?;
+    let change = replace(&mut tcp.seq, number);
+    frame.update_l4_checksum(ip.l4 + TcpHeader::CHECKSUM_OFFSET, Delta::ZERO, change)
+}
+
+/// Gives a segment another acknowledgement number.
+#[inline(always)]
+pub fn acknowledgement<F: Frame>(frame: &mut F, ip: &Network, number: u32) -> Result<(), Reason> {
+    let tcp = frame.header::<TcpHeader>(ip.l4)?;
+    let change = replace(&mut tcp.ack, number);
+    frame.update_l4_checksum(ip.l4 + TcpHeader::CHECKSUM_OFFSET, Delta::ZERO, change)
+}
+
+#[inline(always)]
+fn replace(field: &mut Bytes4, number: u32) -> Delta {
+    let present = core::mem::replace(field, Bytes4(number.to_be_bytes()));
+    Delta::ZERO.replace4(present.0, field.0)
+}
+
 /// Gives a packet new addresses and one hop less to live. Returns the change of the addresses, which is also
 /// that of the pseudo-header of TCP and ICMPv6 (RFC 9293 section 3.1, RFC 8200 section 8.1).
 #[inline(always)]

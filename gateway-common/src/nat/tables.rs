@@ -1,6 +1,6 @@
 //! The maps and the host, as the core sees them.
 
-use super::{Reason, open, select};
+use super::{Reason, cookie, open, select};
 use crate::abi::{
     Address, Backend, BackendCounters, Flow, Limits, Scratch, Service, ServiceKey, Settings, Slot, Source, Syn, Tuple,
     Usage,
@@ -69,6 +69,17 @@ pub trait Tables: Sized {
     /// The place where a SYN whose tuple has this hash is remembered. A caller uses one reference to it at a time.
     #[expect(clippy::mut_from_ref, reason = "map memory, which the kernel shares between CPUs as well")]
     fn syn(&self, hash: u32) -> Option<&mut Syn>;
+
+    /// When the SYNs that wait for their clients would have drained, in units of 2^-32 tick, of a backend or (0) of all; in
+    /// place. A caller uses one reference to it at a time.
+    #[expect(clippy::mut_from_ref, reason = "map memory, which the kernel shares between CPUs as well")]
+    fn pressure(&self, backend: u32) -> Option<&mut i64>;
+
+    /// The hash of a SYN cookie. A method, as is [`Self::open`].
+    #[inline(always)]
+    fn hash_cookie(&self, tuple: &Tuple, isn: u32, salt: u32) -> u32 {
+        cookie::hash(tuple, isn, salt, &self.settings().cookie_key)
+    }
 
     /// Opens the flow that was prepared. A method, as is the next one, so that a packet program can make it a function that
     /// is verified on its own, and not once for each way that leads there.

@@ -21,6 +21,12 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
+    /// Whether any of `other` is set.
+    #[inline(always)]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     #[inline(always)]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)

@@ -4,6 +4,7 @@
 //! computes every checksum from scratch.
 
 mod answers;
+mod cookies;
 mod cutting;
 mod documented;
 mod established;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use gateway_common::{
-    abi::{Answer, Family, Limit, Limits, Settings},
+    abi::{Answer, Cookies, Family, Limit, Limits, Settings, ticks_from_millis},
     host::Packet,
     nat::{Flags, Reason},
 };
@@ -98,6 +98,7 @@ fn no_source_address_of_the_family_refuses_flows() {
 #[test]
 fn syn_goes_to_another_backend_when_no_port_is_left_towards_its_own() {
     in_both_families(|mut world| {
+        world.tables.settings.cookies = Cookies::Never;
         world.tables.settings.ports = 20;
         let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
         for _ in 0..200 {
@@ -131,5 +132,38 @@ fn share_of_the_ports_holds_for_each_backend() {
         assert!(elsewhere > 0, "the shares were used up at the same time");
         let syn = world.next_syn();
         world.send(&syn).expect(Reason::PortShareUsed);
+    });
+}
+
+#[test]
+fn attempt_that_nobody_completes_gives_its_port_away_when_ports_are_short() {
+    in_both_families(|mut world| {
+        world.tables.settings.ports = 4;
+        world.tables.settings.half_open = 1_000;
+        world.tables.send_all_to(world.service, world.indices[0]);
+        assert_eq!(open_all(&mut world).len(), 4);
+        world.tables.advance(ticks_from_millis(1_900));
+        let syn = world.next_syn();
+        world.send(&syn).expect(Reason::PortsExhausted);
+        world.tables.advance(ticks_from_millis(200));
+        for _ in 0..4 {
+            let syn = world.next_syn();
+            world.send(&syn).expect(Reason::Opened);
+        }
+        let syn = world.next_syn();
+        world.send(&syn).expect(Reason::PortsExhausted);
+    });
+}
+
+#[test]
+fn port_of_an_attempt_that_its_client_resets_is_free_at_once_when_ports_are_short() {
+    in_both_families(|mut world| {
+        world.tables.settings.ports = 1;
+        world.tables.send_all_to(world.service, world.indices[0]);
+        world.send(&world.syn()).expect(Reason::Opened);
+        world.send(&world.syn_ack()).expect(Reason::Forwarded);
+        world.send(&world.client_segment(Flags::RST).seq(ISN + 1)).expect(Reason::Forwarded);
+        let syn = world.next_syn();
+        world.send(&syn).expect(Reason::Opened);
     });
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use gateway_common::{
-    abi::{Algorithm, Family},
+    abi::{Algorithm, Cookies, Family},
     host::{HostTables, Packet, ServiceOptions},
     nat::{Reason, Tables},
 };
@@ -30,6 +30,8 @@ fn weighted(algorithm: Algorithm) -> World {
     let mut world = World::new(Family::V4);
     let backends: Vec<_> = world.backends.iter().copied().zip([1, 2, 3]).collect();
     world.tables = HostTables::new(11);
+    // Nobody completes a handshake here.
+    world.tables.settings.cookies = Cookies::Never;
     world.tables.add_snat(world.snat);
     let options = ServiceOptions { algorithm, ..ServiceOptions::default() };
     world.indices = world.tables.add_service(world.service, options, &backends);

@@ -83,12 +83,30 @@ pub struct Flows {
     pub table: FlowMap,
     /// What a SYN beyond the capacity is answered.
     pub full: Answer,
+    pub syn_cookies: SynCookies,
 }
 
 impl Default for Flows {
     fn default() -> Self {
-        Self { capacity: 1 << 20, half_open: 1 << 16, table: FlowMap::default(), full: Answer::Drop }
+        Self {
+            capacity: 1 << 20,
+            half_open: 1 << 16,
+            table: FlowMap::default(),
+            full: Answer::Drop,
+            syn_cookies: SynCookies::Auto,
+        }
     }
+}
+
+/// When clients are answered by SYN cookies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SynCookies {
+    /// While many SYNs wait for their clients.
+    #[default]
+    Auto,
+    Off,
+    Always,
 }
 
 /// `[backends]`: size of the backend table.

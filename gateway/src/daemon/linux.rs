@@ -67,7 +67,7 @@ impl LinuxHost {
         };
         let datapath = Datapath::load(self.pins.clone(), capacity)?;
         let snat = Snat { addresses: site.snat.clone(), ports: site.snat_ports };
-        let mut tables = Tables::new(&datapath, &snat, capacity.flows, config.flows.full, Terms::from(&site.defaults))?;
+        let mut tables = Tables::new(&datapath, &snat, &config.flows, Terms::from(&site.defaults))?;
         let mut attached = Vec::with_capacity(wanted.len());
         for interface in wanted {
             let mode = config.interfaces.iter().find(|it| it.name == interface.name).map(|it| it.mode);

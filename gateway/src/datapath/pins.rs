@@ -17,13 +17,14 @@ use gateway_common::abi::VERSION;
 use crate::model::status::AttachMode;
 
 /// The maps by their names in the object.
-pub const MAPS: [&str; 14] = [
+pub const MAPS: [&str; 15] = [
     "FLOWS",
     "HALF_OPEN",
     "SERVICES",
     "SLOTS",
     "BACKENDS",
     "OPEN_FLOWS",
+    "PRESSURE",
     "COUNTERS",
     "REASONS",
     "SNAT",

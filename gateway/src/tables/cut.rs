@@ -72,6 +72,11 @@ impl Cutter {
             let same = |present: &Flow| (present.backend, present.created) == (entry.backend, entry.created);
             self.half_open.remove(tuple, &same)?;
             // An end that has seen the other's SYN believes that there is a connection, or soon will.
+            if entry.seen.contains(Seen::COOKIE) && entry.direction == Direction::Reply {
+                // The gateway has answered the client itself, with this number.
+                resets.push(reset(&entry.to, entry.shift().wrapping_add(1)));
+                continue;
+            }
             let twin = entries.get(&entry.to.reversed());
             if twin.is_some_and(|twin| twin.seen.contains(Seen::SYN)) && entry.seen.contains(Seen::SYN) {
                 resets.push(reset(&entry.to, entry.next_seq));

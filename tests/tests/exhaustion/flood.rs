@@ -143,9 +143,10 @@ fn withstands(mode: Mode, strangers: Strangers, duration: Duration) {
         assert_eq!(tally.opened(), SESSIONS, "{at:?}");
         assert!(tally.exchanges > SESSIONS * duration.as_secs() as usize / 2, "{at:?}: {tally:?}");
     }
-    for ((target, family), tally) in near.into_iter().chain(distant).filter(|((target, _), _)| *target == Target::Other)
-    {
-        assert!(tally.served() > 0 && tally.failed() == 0, "{target:?} {family:?}: {tally:?}");
+    for ((target, family), tally) in near.into_iter().chain(distant) {
+        let all = tally.served() + tally.failed();
+        let least = if target == Target::Flooded { all * 95 / 100 } else { all };
+        assert!(all > 0 && tally.served() >= least, "{target:?} {family:?}: {tally:?}");
     }
 }
 

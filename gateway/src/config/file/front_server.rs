@@ -146,8 +146,9 @@ fn read_flows(mut section: Section<'_, '_>) -> Flows {
     let half_open = section.count("half_open", MAX_CAPACITY).map_or(default.half_open, Spanned::into_inner);
     let table = section.choice("table").map_or(default.table, Spanned::into_inner);
     let full = section.choice("full").map_or(default.full, Spanned::into_inner);
+    let syn_cookies = section.choice("syn_cookies").map_or(default.syn_cookies, Spanned::into_inner);
     section.finish();
-    Flows { capacity, half_open, table, full }
+    Flows { capacity, half_open, table, full, syn_cookies }
 }
 
 fn read_backends(mut section: Section<'_, '_>) -> Backends {
