@@ -1,5 +1,5 @@
 //! Path MTU discovery works through the gateway: ICMP errors about translated packets find the end that sent
-//! them, and large transfers complete in both directions.
+//! them, and large transfers complete in both directions. So do packets that are larger than usual.
 
 use gateway_tests::{
     BackendSide, ClientSide, Family, Gateway, Lab, Mode, Topology,
@@ -9,6 +9,7 @@ use gateway_tests::{
 
 const LENGTH: usize = 10_000_000;
 const NARROW: u16 = 1_300;
+const JUMBO: u16 = 9_000;
 
 /// 10 MB each way, in every mode and family, with the link that `narrow` chooses at a small MTU.
 #[track_caller]
@@ -54,5 +55,22 @@ fn containers_with_a_smaller_mtu_than_the_clients() {
     transfers_complete(Topology::new(BackendSide::Bridge, 1).clients(ClientSide::Routed), |lab| {
         lab.backends[0].ip(&["link set eth0 mtu 1400"]);
         lab.front.ip(&["link set port0 mtu 1400", "link set br0 mtu 1400"]);
+    });
+}
+
+/// Frames of several buffers for XDP.
+#[test]
+fn jumbo_frames_of_hosts_on_both_sides() {
+    transfers_complete(Topology::two_arm(1), |lab| {
+        let switches = ["lan0", "lan1"].map(|role| lab.switch(role));
+        for switch in switches {
+            let ports = switch.output("ls", &["/sys/class/net"]).success().stdout;
+            for port in ports.lines().filter(|port| *port != "lo") {
+                switch.ip(&[format!("link set {port} mtu {JUMBO}")]);
+            }
+        }
+        lab.front.ip(&["eth0", "eth1"].map(|device| format!("link set {device} mtu {JUMBO}")));
+        lab.client.ip(&[format!("link set eth0 mtu {JUMBO}")]);
+        lab.backends[0].ip(&[format!("link set eth0 mtu {JUMBO}")]);
     });
 }

@@ -23,6 +23,7 @@ run() {
 }
 
 echo "Linux $(uname -r), $(cut -d ' ' -f 1 /proc/uptime) s after power on"
+"$GATEWAY_BIN" doctor || failed=yes
 . /plan
 [ -z "$failed" ] && echo PASSED
 poweroff -f

@@ -23,7 +23,7 @@ use super::{
     tables::{FlowTable, Tables},
     tcp::Flags,
 };
-use crate::abi::{Client, Cookies, Direction, Family, Flow, Seen, Tuple, ticks_from_millis};
+use crate::abi::{Answer, Client, Cookies, Direction, Family, Flow, Seen, Tuple, ticks_from_millis};
 
 /// A period, in which cookies are made alike, is 2^12 ticks: 69 s. A cookie is believed in its own and in the next one.
 const PERIOD_SHIFT: u32 = 12;
@@ -141,6 +141,10 @@ fn complete<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment, r
     let Some(original) = tables.half_open().get(&reply.to.reversed()) else { return Reason::HandshakeMismatch };
     if segment.ack != original.next_seq || !original.to.is_reverse_of(segment.tuple()) {
         return Reason::HandshakeMismatch;
+    }
+    // The client is gone. A backend that uses cookies itself has not noticed its reset, and would believe an acknowledgement.
+    if original.seen.contains(Seen::RST) {
+        return answer::refuse(frame, segment, Answer::Reset, Reason::UnknownFlowReset, Reason::UnknownFlow);
     }
     let cookie = reply.created;
     let header = TcpHeader {

@@ -137,6 +137,21 @@ fn refusal_is_a_reset_that_the_client_believes() {
 }
 
 #[test]
+fn backend_of_a_client_that_is_gone_is_reset() {
+    in_both_families(|world| {
+        let world = world.in_a_flood();
+        let cookie = world.cookie(1460);
+        world.send(&world.acknowledge(&cookie, "")).expect(Reason::OpenedByCookie);
+        world.send(&world.acknowledge(&cookie, "").flags(Flags::RST)).expect(Reason::Forwarded);
+        let syn_ack = world.syn_ack();
+        let reset = world.send_by_wire(&syn_ack).expect(Reason::UnknownFlowReset).packet();
+        assert!(reset.tcp.rst && reset.tcp.sequence_number == ISN + 1);
+        assert_eq!(reset.destination(), syn_ack.source());
+        assert!(world.tables.flows.is_empty());
+    });
+}
+
+#[test]
 fn nothing_but_the_cookie_is_believed() {
     in_both_families(|world| {
         let world = world.in_a_flood();
