@@ -25,7 +25,7 @@ pub use backends::{half_served_listens, unserved_families};
 pub use claims::Claims;
 pub use health::STREAK;
 pub use name::{unusable_hostname, unusable_interface_name, unusable_service_name};
-pub use policy::check_policy;
+pub use policy::{check_policy, check_waits};
 
 /// What surrounds a service.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +56,8 @@ pub enum Field {
     Health(&'static str),
     /// A limit, by name.
     Limit(&'static str),
+    /// A time of a drain or of a deployment, by name.
+    Wait(&'static str),
 }
 
 impl fmt::Display for Field {
@@ -69,6 +71,7 @@ impl fmt::Display for Field {
             Self::DrainTimeout => f.write_str("drain_timeout"),
             Self::Health(field) => write!(f, "health.{field}"),
             Self::Limit(name) => write!(f, "limits.{name}"),
+            Self::Wait(name) => f.write_str(name),
         }
     }
 }

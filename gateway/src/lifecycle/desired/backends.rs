@@ -7,6 +7,7 @@ use std::{
 
 use super::Desired;
 use crate::{
+    config::rules,
     lifecycle::{Entry, Refusal},
     model::{
         Backend, BackendState, Drain, NewBackend, Signal, Then,
@@ -62,6 +63,7 @@ impl Desired {
     ) -> Result<Self, Refusal> {
         let entry = if order.remove { self.owned_by_control(service, REMOVE)? } else { self.entry(service)? };
         let index = position(entry, address)?;
+        within_bounds(service, &[("timeout", order.timeout.unwrap_or_default())])?;
         let mut changed = entry.service().clone();
         let timeout = order.timeout.unwrap_or(changed.policy.drain_timeout);
         let backend = &mut changed.backends[index];
@@ -108,6 +110,14 @@ impl Desired {
         let mut changed = entry.service().clone();
         changed.backends.remove(index);
         self.with_changed(entry, changed)
+    }
+}
+
+/// Refuses times of an order about a service that no deadline can be reckoned from.
+pub(super) fn within_bounds(service: &str, waits: &[(&'static str, Duration)]) -> Result<(), Refusal> {
+    match rules::check_waits(waits) {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(Refusal::Invalid { service: service.to_owned(), problems }),
     }
 }
 

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::SystemTime};
 
-use super::{Desired, backends::drain};
+use super::{
+    Desired,
+    backends::{drain, within_bounds},
+};
 use crate::{
     lifecycle::{Entry, Refusal},
     model::{Backend, BackendState, Deployment, DeploymentOptions, NewBackend, Phase, Service, Signal, Then},
@@ -27,6 +30,10 @@ impl Desired {
         if backends.is_empty() {
             return Err(Refusal::EmptyDeployment(service.to_owned()));
         }
+        let drain_timeout = options.drain_timeout.unwrap_or_default();
+        let (timeout, window) = (options.timeout, options.rollback_window);
+        let waits = [("timeout", timeout), ("drain_timeout", drain_timeout), ("rollback_window", window)];
+        within_bounds(service, &waits)?;
         let mut changed = entry.service().clone();
         let is_listed = |address| backends.iter().any(|backend| backend.address == address);
         let stays = |backend: &&Backend| backend.state == BackendState::Active && !is_listed(backend.address);

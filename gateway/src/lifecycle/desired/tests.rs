@@ -1,13 +1,13 @@
 //! The rules of the desired state.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::{
     lifecycle::Kind,
     model::{
-        Backend, BackendState, Health, Limits, NewBackend, Policy,
-        change::{BackendChange, NewService, PolicyChange, ServiceChange, WantedState},
+        Backend, BackendState, DeploymentOptions, Health, Limits, NewBackend, Policy,
+        change::{BackendChange, DrainOrder, NewService, PolicyChange, ServiceChange, WantedState},
     },
 };
 
@@ -234,4 +234,27 @@ fn ten_thousand_ports_are_given_out_each_once() {
     assert_eq!(refused(desired.add_service(auto_port("late"))).0, Kind::Limit);
     let freed = desired.remove_service("s77").unwrap().add_service(auto_port("late")).unwrap();
     assert_eq!(freed.entry("late").unwrap().resolved.listen[0].port(), 20_077);
+}
+
+#[test]
+fn times_that_no_deadline_can_be_reckoned_from_are_refused() {
+    let desired = desired();
+    let address = "10.0.1.1:80".parse().unwrap();
+    for timeout in [Duration::from_secs(30 * 24 * 3600 + 1), Duration::from_secs(7999 * 31_557_600), Duration::MAX] {
+        let order = DrainOrder { timeout: Some(timeout), ..DrainOrder::default() };
+        let (kind, message) = refused(desired.drain_backend("file", address, &order, NOW));
+        assert!(kind == Kind::Invalid && message.contains("timeout "), "{message}");
+
+        let default = DeploymentOptions::default;
+        let options = [
+            ("timeout ", DeploymentOptions { timeout, ..default() }),
+            ("drain_timeout ", DeploymentOptions { drain_timeout: Some(timeout), ..default() }),
+            ("rollback_window ", DeploymentOptions { rollback_window: timeout, ..default() }),
+        ];
+        for (name, options) in options {
+            let (kind, message) =
+                refused(desired.begin_deployment("cli", vec![new_backend("10.0.1.7:80")], options, NOW));
+            assert!(kind == Kind::Invalid && message.contains(name), "{message}");
+        }
+    }
 }
