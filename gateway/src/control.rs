@@ -16,6 +16,7 @@ pub mod views;
 
 pub use client::{Client, ClientError};
 pub use error::{ApiError, ErrorKind};
+pub use routes::router;
 pub use server::serve;
 pub use socket::{ControlSocket, is_answered};
 

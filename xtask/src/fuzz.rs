@@ -69,7 +69,8 @@ impl Fuzz {
 fn build(target: &str) -> Result<PathBuf> {
     let host = workspace::host()?;
     let folder = workspace::root().join("target/fuzz");
-    let mut build = cargo(&["build", "--package=gateway-fuzz", "--profile", PROFILE, "--bin", target]);
+    let mut build =
+        cargo(&["build", "--package=gateway-fuzz", "--features=libfuzzer", "--profile", PROFILE, "--bin", target]);
     // With a target named, cargo keeps the flags away from build scripts and macros.
     build.args(["--target", &host, "--target-dir"]).arg(&folder).env("RUSTFLAGS", COVERAGE);
     command::run(&mut build)?;

@@ -27,9 +27,8 @@ pub fn check(toolchain: &Toolchain) -> Result<()> {
     announce("Checking", "the format");
     command::run(&mut cargo(&["fmt", "--all", "--check"]))?;
     announce("Checking", "userspace with clippy");
-    command::run(&mut cargo(
-        &[&["clippy", "--quiet", "--all-targets"], &USERSPACE[..], &["--", "-D", "warnings"]].concat(),
-    ))?;
+    let mut clippy = cargo(&["clippy", "--quiet", "--all-targets", "--features=gateway-fuzz/libfuzzer"]);
+    command::run(clippy.args(USERSPACE).args(["--", "-D", "warnings"]))?;
     announce("Checking", &format!("the packet programs with clippy of toolchain `{}`", toolchain.compiler.toolchain));
     for package in PACKET_PROGRAMS {
         let mut clippy = toolchain.cargo("clippy", package, ARCH);

@@ -30,8 +30,8 @@ impl<P> Clone for Gateway<P> {
     }
 }
 
-/// The API over an engine.
-pub(super) fn router<P: PacketTables>(engine: Arc<Engine<P>>) -> Router {
+/// The API over an engine, without the socket and its guards; [`serve`](super::serve) adds those.
+pub fn router<P: PacketTables>(engine: Arc<Engine<P>>) -> Router {
     Router::new()
         .route("/v1/status", get(status::show::<P>))
         .route("/v1/services", get(services::list::<P>).post(services::add::<P>))

@@ -1,0 +1,73 @@
+//! Packet tables in memory that hold the engine to its word about what it puts in force.
+
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Result, ensure};
+use gateway::{
+    lifecycle::{PacketTables, ResolvedService},
+    model::{
+        Answer,
+        flow::{FlowFilter, FlowPage},
+        status::{BackendCounters, DatapathStatus, TableFill},
+    },
+};
+
+/// The services in force; nothing flows.
+#[derive(Clone, Debug, Default)]
+pub struct Tables(Arc<Mutex<Vec<Arc<ResolvedService>>>>);
+
+impl Tables {
+    pub fn services(&self) -> Vec<Arc<ResolvedService>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl PacketTables for Tables {
+    /// Fails, so that the request fails, for what [`PacketTables::apply`] is never to be given.
+    fn apply(&mut self, services: &[Arc<ResolvedService>]) -> Result<()> {
+        let is_sorted = services.is_sorted_by(|a, b| a.service.name < b.service.name);
+        ensure!(is_sorted, "services are not sorted by name, or there are two of one name");
+        let mut listens = HashSet::new();
+        for resolved in services {
+            let name = &resolved.service.name;
+            ensure!(!resolved.listen.is_empty(), "{name} listens nowhere");
+            for listen in &resolved.listen {
+                ensure!(listen.port() != 0 && listens.insert(*listen), "{name} cannot have {listen}");
+            }
+            let mut backends = HashSet::new();
+            for backend in &resolved.service.backends {
+                let (address, weight) = (backend.address, backend.weight);
+                let is_usable = address.port() != 0 && !address.ip().is_unspecified() && weight != 0;
+                ensure!(is_usable && backends.insert(address), "{name} cannot have backend {address} of {weight}");
+            }
+        }
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = services.to_vec();
+        Ok(())
+    }
+
+    fn flows(&self, _filter: &FlowFilter, _limit: usize) -> Result<FlowPage> {
+        Ok(FlowPage { flows: Vec::new(), total: 0 })
+    }
+
+    fn cut(&mut self, _service: &str, _backend: SocketAddr, _answer: Answer) -> Result<u64> {
+        Ok(0)
+    }
+
+    fn open_flows(&self, _service: &str, _backend: SocketAddr) -> u64 {
+        0
+    }
+
+    fn backend_counters(&self) -> Result<Vec<BackendCounters>> {
+        Ok(Vec::new())
+    }
+
+    fn status(&self) -> Result<DatapathStatus> {
+        let fill = TableFill { open: 0, capacity: 1 };
+        let (interfaces, reasons, warnings) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(DatapathStatus { interfaces, flows: fill, half_open: fill, reasons, warnings })
+    }
+}
