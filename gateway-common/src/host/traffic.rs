@@ -254,8 +254,8 @@ impl Traffic {
                 let twin = self.tables.flows.find(&flow.to.reversed());
                 (seq.wrapping_sub(flow.shift()), ack.wrapping_add(twin.map_or(0, |twin| twin.shift())))
             }
-            // A refusal for a client that was sent a cookie.
-            (None, Some(flow)) if flow.shift() != 0 => (flow.shift().wrapping_add(1), ack),
+            // A refusal, or the SYN-ACK, for a client that was sent a cookie.
+            (None, Some(flow)) if flow.shift() != 0 => (flow.shift().wrapping_add(segment.tcp.rst.into()), ack),
             _ => (seq, ack),
         }
     }
@@ -295,7 +295,7 @@ impl Traffic {
             Action::Forward if verdict.reason == Reason::FailedOver && !is_syn(bytes) => self.judge_restored(&result),
             Action::Forward => match verdict.reason {
                 Reason::OpenedByCookie => judge::opened_by_cookie(bytes, &result),
-                Reason::Forwarded => judge::translation(bytes, &result, translated),
+                Reason::Forwarded | Reason::CookieCompleted => judge::translation(bytes, &result, translated),
                 _ => {
                     let unchanged = (segment.tcp.sequence_number, segment.tcp.acknowledgment_number);
                     judge::translation(bytes, &result, unchanged)

@@ -4,8 +4,10 @@
 //! The initial sequence number of the answer is the cookie: all that is needed to believe the acknowledgement and to write
 //! the SYN that the backend is then sent. Until the backend has answered, the flow is half-open and the client's segments
 //! are dropped, for the client to send again; where the backend is silent, what the client sends again opens the flow anew.
-//! The backend's SYN-ACK is answered by the gateway and makes the flow an established one, whose
-//! sequence numbers are shifted ever after by the difference of the backend's initial number and the cookie.
+//! The backend's SYN-ACK makes the flow an established one, whose sequence numbers are shifted ever after by the difference
+//! of the backend's initial number and the cookie. It goes on to the client, which acknowledges a SYN-ACK that it has had
+//! already (RFC 9293 section 3.10.7.4): that completes the backend's handshake. Where the client is gone by then, it resets
+//! the connection instead, so none is left that nobody ends.
 //!
 //! A connection opened so has no TCP options but the maximum segment size: no window scaling, no selective
 //! acknowledgements, no timestamps. That is why cookies are for floods, see [`super::pressure`].
@@ -23,7 +25,7 @@ use super::{
     tables::{FlowTable, Tables},
     tcp::Flags,
 };
-use crate::abi::{Answer, Client, Cookies, Direction, Family, Flow, Seen, Tuple, ticks_from_millis};
+use crate::abi::{Client, Cookies, Direction, Family, Flow, Seen, Tuple, ticks_from_millis};
 
 /// A period, in which cookies are made alike, is 2^12 ticks: 69 s. A cookie is believed in its own and in the next one.
 const PERIOD_SHIFT: u32 = 12;
@@ -40,9 +42,6 @@ const SEGMENT_SIZE_OPTION: [u8; 2] = [2, 4];
 
 /// What a client may send before it hears of the backend: not scaled.
 const WINDOW: u16 = u16::MAX;
-
-/// What a backend may send before it hears from the client: the initial window of RFC 6928.
-const FIRST_WINDOW: u16 = 14_600;
 
 /// Time that a backend has for its answer before the client's next segment opens the flow anew.
 const REPETITION: u32 = ticks_from_millis(200);
@@ -119,12 +118,19 @@ pub fn half_open<F: Frame, T: Tables>(
     entry: &mut Flow,
 ) -> Result<Verdict, Reason> {
     let answers = entry.direction == Direction::Reply;
-    if !segment.flags.contains(Flags::RST) {
-        let completes = answers && segment.flags.contains(Flags::SYN.with(Flags::ACK));
-        return Err(if completes { complete(frame, tables, segment, entry) } else { Reason::CookieWaiting });
+    let completes = answers && segment.flags.contains(Flags::SYN.with(Flags::ACK));
+    let resets = segment.flags.contains(Flags::RST);
+    if !completes && !resets {
+        return Err(Reason::CookieWaiting);
+    }
+    if answers {
+        fits(tables, segment, entry)?;
     }
     flow::find_hop(frame, tables, entry)?;
     flow::check_size_and_life(frame, segment, &entry.hop)?;
+    if !resets {
+        return complete(frame, tables, segment, entry);
+    }
     let before = entry.seen;
     handshake::record(tables, segment, entry);
     handshake::account(tables, entry, before);
@@ -135,31 +141,36 @@ pub fn half_open<F: Frame, T: Tables>(
     flow::send(frame, segment, entry, Reason::Forwarded)
 }
 
-/// Answers the backend's SYN-ACK, which establishes the flow.
+/// Whether the backend answers the SYN of the flow as it is.
 #[inline(always)]
-fn complete<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment, reply: &mut Flow) -> Reason {
-    let Some(original) = tables.half_open().get(&reply.to.reversed()) else { return Reason::HandshakeMismatch };
-    if segment.ack != original.next_seq || !original.to.is_reverse_of(segment.tuple()) {
-        return Reason::HandshakeMismatch;
+fn fits<T: Tables>(tables: &T, segment: &Segment, reply: &Flow) -> Result<(), Reason> {
+    match tables.half_open().get(&reply.to.reversed()) {
+        Some(original) if segment.ack == original.next_seq && original.to.is_reverse_of(segment.tuple()) => Ok(()),
+        _ => Err(Reason::HandshakeMismatch),
     }
-    // The client is gone. A backend that uses cookies itself has not noticed its reset, and would believe an acknowledgement.
-    if original.seen.contains(Seen::RST) {
-        return answer::refuse(frame, segment, Answer::Reset, Reason::UnknownFlowReset, Reason::UnknownFlow);
-    }
+}
+
+/// Establishes the flow by the backend's SYN-ACK, which the client gets as one of the cookie's: it acknowledges it once more,
+/// and so to the backend, or resets it if it is gone.
+#[inline(always)]
+fn complete<F: Frame, T: Tables>(
+    frame: &mut F,
+    tables: &T,
+    segment: &Segment,
+    reply: &mut Flow,
+) -> Result<Verdict, Reason> {
+    let Some(original) = tables.half_open().get(&reply.to.reversed()) else { return Err(Reason::HandshakeMismatch) };
     let cookie = reply.created;
-    let header = TcpHeader {
-        flags: Flags::ACK,
-        window: Bytes2(FIRST_WINDOW.to_be_bytes()),
-        ..answer::header(segment, segment.ack, segment.next_seq())
-    };
     handshake::record(tables, segment, reply);
     reply.created = segment.seq.wrapping_sub(cookie);
     original.acked = cookie.wrapping_add(1);
     if let Err(reason) = handshake::establish(tables, original, reply) {
         reply.created = cookie;
-        return reason;
+        return Err(reason);
     }
-    answer::send(frame, segment, &header, 0, Reason::CookieCompleted)
+    let Some(flow) = tables.flows().get(segment.tuple()) else { return Err(Reason::OpenRace) };
+    rewrite::sequence_number(frame, segment.ip, cookie)?;
+    flow::send(frame, segment, flow, Reason::CookieCompleted)
 }
 
 /// Gives a segment of an established flow the numbers that its receiver knows.

@@ -73,13 +73,13 @@ reasons! {
     OpenedElsewhere = "opened_elsewhere" => Forward,
     /// A client's acknowledgement of a SYN cookie, turned into the SYN for a backend.
     OpenedByCookie = "opened_by_cookie" => Forward,
+    /// A backend's SYN-ACK for a client that has acknowledged a SYN cookie, for it to acknowledge once more.
+    CookieCompleted = "cookie_completed" => Forward,
     /// An ICMP error about a tracked flow, translated in both headers.
     IcmpForwarded = "icmp_forwarded" => Forward,
 
     /// A SYN in a flood, answered by a SYN cookie.
     CookieSent = "cookie_sent" => Answer,
-    /// A backend's SYN-ACK for a client that has acknowledged a SYN cookie, answered by the handshake's last ACK.
-    CookieCompleted = "cookie_completed" => Answer,
     /// A SYN for a service without a usable backend, answered by a reset.
     NoBackendReset = "no_backend_reset" => Answer,
     /// A SYN while the flow table is at its capacity, answered by a reset.

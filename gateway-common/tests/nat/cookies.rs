@@ -74,16 +74,16 @@ fn acknowledgement_becomes_the_syn_of_a_backend() {
 }
 
 #[test]
-fn gateway_completes_the_handshake_and_shifts_the_numbers() {
+fn syn_ack_of_the_backend_establishes_the_flow_and_shifts_the_numbers() {
     in_both_families(|world| {
         let world = world.in_a_flood();
         let cookie = world.cookie(1460);
         world.send(&world.acknowledge(&cookie, "")).expect(Reason::OpenedByCookie);
-        let syn_ack = world.syn_ack();
-        let ack = world.send_by_wire(&syn_ack).expect(Reason::CookieCompleted).packet();
-        assert_eq!((ack.source(), ack.destination()), (syn_ack.destination(), syn_ack.source()));
-        assert_eq!((ack.tcp.sequence_number, ack.tcp.acknowledgment_number), (ISN + 1, ISS.wrapping_add(1)));
-        assert!(ack.tcp.ack && !ack.tcp.syn && ack.tcp.window_size > 0);
+        let again = world.send_by_wire(&world.syn_ack()).expect(Reason::CookieCompleted).packet();
+        assert_eq!((again.source(), again.destination()), (world.service, world.client));
+        assert!(again.tcp.syn && again.tcp.ack);
+        assert_eq!(again.tcp.sequence_number, cookie.tcp.sequence_number);
+        assert_eq!(again.tcp.acknowledgment_number, ISN + 1);
         assert_eq!((world.state(), world.open_flows(), world.connections()), (State::Established, 1, 1));
         assert!(world.tables.half_open.is_empty());
 
@@ -137,17 +137,16 @@ fn refusal_is_a_reset_that_the_client_believes() {
 }
 
 #[test]
-fn backend_of_a_client_that_is_gone_is_reset() {
+fn client_that_is_gone_resets_the_backend() {
     in_both_families(|world| {
         let world = world.in_a_flood();
         let cookie = world.cookie(1460);
-        world.send(&world.acknowledge(&cookie, "")).expect(Reason::OpenedByCookie);
-        world.send(&world.acknowledge(&cookie, "").flags(Flags::RST)).expect(Reason::Forwarded);
-        let syn_ack = world.syn_ack();
-        let reset = world.send_by_wire(&syn_ack).expect(Reason::UnknownFlowReset).packet();
-        assert!(reset.tcp.rst && reset.tcp.sequence_number == ISN + 1);
-        assert_eq!(reset.destination(), syn_ack.source());
-        assert!(world.tables.flows.is_empty());
+        world.send(&world.acknowledge(&cookie, "question")).expect(Reason::OpenedByCookie);
+        let again = world.send(&world.syn_ack()).expect(Reason::CookieCompleted).packet();
+        // Of a socket that is closed: RFC 9293 section 3.10.7.1.
+        let reset = world.client_segment(Flags::RST).seq(again.tcp.acknowledgment_number);
+        world.send(&reset).expect(Reason::Forwarded);
+        assert_eq!((world.state(), world.open_flows()), (State::Closed, 0));
     });
 }
 

@@ -61,7 +61,6 @@ pub fn answer(reason: Reason, before: &[u8], after: &[u8]) -> Result<(), String>
     let answer = match Packet::read(after) {
         Ok(reset) if reset.tcp.rst => reset.envelope,
         Ok(syn_ack) if reason == Reason::CookieSent && syn_ack.tcp.syn && syn_ack.tcp.ack => syn_ack.envelope,
-        Ok(ack) if reason == Reason::CookieCompleted && !ack.tcp.syn && ack.tcp.ack => ack.envelope,
         Ok(_) => return Err("is an answer of another kind".to_owned()),
         Err(_) => Message::read(after)?.envelope,
     };
