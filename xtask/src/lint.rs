@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::{
     command::{self, announce, cargo},
+    dependencies,
     setup::{self, Need},
     toolchain::Toolchain,
     workspace,
@@ -24,6 +25,7 @@ impl Lint {
 
 /// The whole lint, with a toolchain that set-up found.
 pub fn check(toolchain: &Toolchain) -> Result<()> {
+    dependencies::check()?;
     announce("Checking", "the format");
     command::run(&mut cargo(&["fmt", "--all", "--check"]))?;
     announce("Checking", "userspace with clippy");

@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod command;
 mod demo;
+mod dependencies;
 mod fuzz;
 mod kernels;
 mod lint;
