@@ -49,7 +49,7 @@ fn problem(package: &Value) -> Option<String> {
         return Some(format!("{name} does not say its licence in the form of SPDX"));
     };
     match Expression::parse_mode(licence, ParseMode::LAX) {
-        Ok(expression) if expression.evaluate(|wanted| is_allowed(wanted)) => None,
+        Ok(expression) if expression.evaluate(is_allowed) => None,
         Ok(_) => Some(format!("{name} is under {licence}")),
         Err(error) => Some(format!("{name} is under {licence}, which is no licence of SPDX: {error}")),
     }
