@@ -14,6 +14,8 @@ use gateway_tests::{
 
 const DRAIN: Duration = Duration::from_secs(4);
 const BEATS: usize = 20;
+/// A drain ends with a sweep, and on a busy machine those are as far apart as they take long.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// When the file changes.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +97,7 @@ fn connect_until(lab: &Lab, family: Family, number: usize) -> TcpStream {
 /// The connection is reset, no sooner than a drain takes.
 #[track_caller]
 fn is_cut_at_the_deadline(connection: Heartbeat, removed: Instant, case: Removal) {
-    assert_eq!(connection.failure(DRAIN + DEADLINE), Failure::Reset, "{case:?}");
+    assert_eq!(connection.failure(DRAIN + PATIENCE), Failure::Reset, "{case:?}");
     let lasted = removed.elapsed();
     println!("{case:?}: cut {lasted:?} after the removal began");
     assert!(lasted >= DRAIN, "{case:?}: cut after {lasted:?} already");
