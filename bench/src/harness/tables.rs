@@ -5,7 +5,9 @@ use aya::{
     Ebpf, Pod,
     maps::{Array, HashMap, Map, MapData},
 };
-use gateway_common::abi::{Address, Algorithm, Answer, Backend, Egress, Link, Service, ServiceKey, Settings, Slot};
+use gateway_common::abi::{
+    Address, Algorithm, Answer, Backend, Cookies, Egress, Link, Service, ServiceKey, Settings, Slot,
+};
 
 use super::{
     SERVICE_PORT, World, batch,
@@ -36,6 +38,9 @@ pub fn prepare(gateway: &mut Ebpf, world: &World) -> Result<()> {
         first_port: FIRST_SOURCE_PORT,
         ports: FIRST_SOURCE_PORT,
         capacity: world.capacity.flows,
+        half_open: world.capacity.half_open,
+        // Nobody completes the handshakes that are measured.
+        cookies: Cookies::Never,
         seed: 0x5eed_5eed,
         redirect_back: 0,
         buckets: buckets(gateway, "FLOWS")?,

@@ -17,8 +17,9 @@ use crate::{
 
 /// One source address, one backend.
 const PORTS: u32 = 1 << 15;
-/// Ports that the gateway tries for a flow.
-const PROBES: u32 = 16;
+/// Ports that the gateway tries for a flow: so many anywhere, of so many in all; the others are neighbours.
+const SCATTERED_PROBES: u32 = 16;
+const PROBES: u32 = 64;
 /// So few half-open flows are remembered that those of the run itself take next to no ports.
 const HALF_OPEN: u32 = 128;
 
@@ -65,8 +66,11 @@ fn taken(wanted: u32) -> Vec<u32> {
             is_taken[gone as usize] = false;
             turns -= 1;
         }
-        let start = random.u32(..PORTS);
-        let free = (0..PROBES).map(|step| (start + step) % PORTS).find(|port| !is_taken[*port as usize]);
+        let mut port = 0;
+        let free = (0..PROBES).find_map(|probe| {
+            port = if probe < SCATTERED_PROBES { random.u32(..PORTS) } else { (port + 1) % PORTS };
+            (!is_taken[port as usize]).then_some(port)
+        });
         if let Some(port) = free {
             is_taken[port as usize] = true;
             ports.push(port);
