@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod datapath;
 pub mod doctor;
 pub mod host;
+pub mod http_server;
 pub mod lifecycle;
 pub mod model;
 pub mod providers;
