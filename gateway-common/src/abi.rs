@@ -16,7 +16,7 @@ mod syn;
 mod tuple;
 
 pub use bucket::{Bucket, Head, REACH, SLOTS, Tag, buckets_for, entries_in};
-pub use counters::{BackendCounters, Traffic};
+pub use counters::{BackendCounters, FIRST_HANDSHAKE_BUCKET, HANDSHAKE_BUCKETS, Traffic};
 pub use flow::{Client, Direction, Egress, Flow, Hop, Ifindex, Scratch, Seen, Volume};
 pub use limits::{FRACTION_BITS, Limit, Limits, Source, Usage};
 pub use service::{Algorithm, Answer, Backend, Link, MAX_WEIGHT, Service, ServiceKey, Slot};
@@ -25,7 +25,7 @@ pub use syn::{MAX_TRIED, Syn, TCP_HEADER_WORDS};
 pub use tuple::{Address, Family, Port, Tuple};
 
 /// Version of all layouts in this module; pinned maps of another version are never adopted.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 const _: () = {
     use core::mem::{offset_of, size_of};
@@ -41,7 +41,7 @@ const _: () = {
     assert!(offset_of!(Flow, hop) == 104);
     assert!(size_of::<Bucket>() == 2048);
     assert!(offset_of!(Bucket, flows) == size_of::<Flow>());
-    assert!(size_of::<BackendCounters>() == 64);
+    assert!(size_of::<BackendCounters>() == 152);
     assert!(size_of::<Syn>() == 128);
     assert!(size_of::<Settings>() == 96);
     assert!(size_of::<Limits>() == 56);

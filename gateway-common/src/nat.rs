@@ -16,6 +16,7 @@ mod frame;
 mod handshake;
 pub mod headers;
 mod icmp;
+mod latency;
 mod limits;
 mod martian;
 mod open;
@@ -88,6 +89,7 @@ fn new_to_table<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network
     scratch.tried = [0; MAX_TRIED];
     match &mut known {
         Some(entry) if cookie::starts_over(tables, &segment, entry) => {}
+        Some(entry) if cookie::fails_over(tables, &segment, entry) => {}
         Some(entry) if entry.seen.contains(Seen::COOKIE) => {
             return cookie::half_open(frame, tables, &segment, entry);
         }
@@ -99,8 +101,7 @@ fn new_to_table<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network
         None => {}
     }
     if tables.scratch().is_some_and(|scratch| scratch.failed_over == 0) {
-        let backend = choose(frame, tables, &segment, known.is_none())?;
-        tables.scratch().ok_or(Reason::RewriteFailed)?.backend = backend;
+        choose(frame, tables, &segment, known.as_ref().map_or(0, |entry| entry.backend))?;
     }
     // The SYN that is to go there: this packet, or the one that it refuses.
     let refusal = known.filter(|entry| entry.direction == Direction::Reply);
@@ -135,20 +136,27 @@ fn try_open<F: Frame, T: Tables>(
     refusal: Option<&mut Flow>,
 ) -> Result<(), Reason> {
     open::prepare(frame, tables, &ip.tuple)?;
-    if let Some(reply) = refusal {
-        fail_over::restore(frame, tables, ip)?;
-        fail_over::record_refusal(tables, reply);
+    let knows_cookie = tables.scratch().is_some_and(|scratch| scratch.client.known != 0);
+    match refusal {
+        Some(reply) => {
+            fail_over::restore(frame, tables, ip)?;
+            fail_over::record_refusal(tables, reply);
+        }
+        None if knows_cookie => cookie::restore(frame, tables, ip)?,
+        None => {}
     }
-    if tables.scratch().is_some_and(|scratch| scratch.client.known != 0) {
-        cookie::restore(frame, tables, ip)?;
+    if let Some(scratch) = tables.scratch()
+        && knows_cookie
+    {
+        cookie::mark(scratch);
     }
     tables.open(&ip.tuple)
 }
 
-/// The backend, by its index, for a segment of no flow, if it is a SYN for a service, or acknowledges the cookie that a SYN was
-/// answered by; otherwise the reason why not. `fresh`: nothing is known of its tuple.
+/// Names the backend in the scratch room for a segment of no flow, if it is a SYN for a service, or acknowledges the cookie that
+/// a SYN was answered by; otherwise the reason why not. `present`: the backend that has had its tuple's SYN, 0 if nothing is known of it.
 #[inline(never)]
-fn choose<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment, fresh: bool) -> Result<u32, Reason> {
+fn choose<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment, present: u32) -> Result<(), Reason> {
     let key = ServiceKey::new(segment.tuple().dst, segment.tuple().dst_port);
     let service = tables.service(&key).ok_or(Reason::NoService)?;
     let opens = segment.flags.opens();
@@ -156,10 +164,17 @@ fn choose<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment, fre
         let (reset, drop) = (Reason::UnknownFlowReset, Reason::UnknownFlow);
         return Err(answer::refuse(frame, segment, service.unknown_flow, reset, drop));
     }
-    tables.scratch().ok_or(Reason::RewriteFailed)?.limited = service.limits();
-    let backend = open::choose(frame, tables, segment, service)?;
-    if opens && fresh && pressure::is_high(tables, backend) {
+    open::choose(frame, tables, segment, service)?;
+    let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
+    if opens && present == 0 && pressure::is_high(tables, scratch.backend) {
         return Err(cookie::answer(frame, tables, segment));
     }
-    Ok(backend)
+    if !opens && scratch.backend == present {
+        // It has left the SYN unanswered.
+        let another = tables.another(service, present, true);
+        if another != 0 {
+            scratch.backend = another;
+        }
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
-    helpers::{bpf_get_prandom_u32, bpf_ktime_get_coarse_ns},
+    helpers::{bpf_get_prandom_u32, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns},
 };
 use gateway_common::{
     abi::{
@@ -62,6 +62,12 @@ impl Tables for KernelTables {
     fn now(&self) -> u32 {
         // SAFETY: no preconditions.
         (unsafe { bpf_ktime_get_coarse_ns() } >> TICK_SHIFT) as u32
+    }
+
+    #[inline(always)]
+    fn micros(&self) -> u32 {
+        // SAFETY: no preconditions.
+        (unsafe { bpf_ktime_get_ns() } / 1_000) as u32
     }
 
     #[inline(always)]

@@ -11,7 +11,7 @@ use super::{HostFlows, HostFrame, Local, WhenFull};
 use crate::{
     abi::{
         Address, Algorithm, Answer, Backend, BackendCounters, Client, Direction, Family, Flow, Limits, MAX_SNAT,
-        MAX_TRIED, Scratch, Seen, Service, ServiceKey, Settings, Slot, Source, Syn, Usage,
+        MAX_TRIED, Scratch, Seen, Service, ServiceKey, Settings, Slot, Source, Syn, TICK_SHIFT, Usage,
     },
     nat::{FlowTable, Network, State, Tables, Verdict, cut, process, state},
 };
@@ -316,6 +316,11 @@ impl Tables for HostTables {
 
     fn now(&self) -> u32 {
         self.now.get()
+    }
+
+    /// The ticks in finer units: time passes only when a test says so.
+    fn micros(&self) -> u32 {
+        ((u64::from(self.now.get()) << TICK_SHIFT) / 1_000) as u32
     }
 
     fn random(&self) -> u32 {

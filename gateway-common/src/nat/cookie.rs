@@ -15,17 +15,17 @@
 //! Cookie, from the highest bit: 2 bits of the period it was made in, 2 of the segment size, 28 of a keyed hash.
 
 use super::{
-    Reason, Verdict, answer, compose, flow,
+    Reason, Verdict, answer, compose, fail_over, flow,
     frame::Frame,
     handshake,
     headers::{Bytes2, Bytes4, TcpHeader, Words},
-    open,
+    latency, open,
     parse::{Network, PROTOCOL_TCP, Segment},
     rewrite,
     tables::{FlowTable, Tables},
     tcp::Flags,
 };
-use crate::abi::{Client, Cookies, Direction, Family, Flow, Seen, Tuple, ticks_from_millis};
+use crate::abi::{Client, Cookies, Direction, Family, Flow, Scratch, Seen, Tuple, ticks_from_millis};
 
 /// A period, in which cookies are made alike, is 2^12 ticks: 69 s. A cookie is believed in its own and in the next one.
 const PERIOD_SHIFT: u32 = 12;
@@ -53,7 +53,9 @@ pub fn answer<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment)
     let number = SEGMENT_SIZES.iter().skip(1).filter(|known| **known <= size).count() as u32;
     let period = tables.now() >> PERIOD_SHIFT;
     let cookie = make(tables, segment.tuple(), segment.seq, number, period);
-    open::retire_finished(tables, segment.tuple());
+    if !open::retire_finished(tables, segment.tuple()) {
+        return Reason::OpenRace;
+    }
     let own = match segment.ip.family {
         Family::V4 => SEGMENT_SIZES[3],
         Family::V6 => SEGMENT_SIZES[2],
@@ -85,18 +87,23 @@ pub fn is_acknowledged<T: Tables>(tables: &T, segment: &Segment) -> bool {
     true
 }
 
-/// Turns an acknowledgement that is believed into the SYN for the backend, `ip` into the SYN's, and the prepared flow into one
-/// that was opened so. Changes nothing where the frame has no room for it.
+/// Turns an acknowledgement that is believed into the SYN for the backend, and `ip` into the SYN's. Changes nothing where the
+/// frame has no room for it.
 #[inline(never)]
 pub fn restore<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network) -> Result<(), Reason> {
     let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
     let Client { isn, cookie, .. } = scratch.client;
     write_syn(frame, ip, isn, cookie)?;
-    scratch.original.seen = Seen::COOKIE;
-    scratch.reply.seen = Seen::COOKIE;
-    scratch.reply.created = cookie;
     scratch.rewritten = 1;
     Ok(())
+}
+
+/// Makes the prepared flow one of the client that the scratch room says has acknowledged a cookie.
+#[inline(always)]
+pub fn mark(scratch: &mut Scratch) {
+    scratch.original.seen = Seen::COOKIE;
+    scratch.reply.seen = Seen::COOKIE;
+    scratch.reply.created = scratch.client.cookie;
 }
 
 /// Whether `segment`, of a half-open flow, opens it anew because its client has acknowledged a cookie: a SYN does, or what the
@@ -107,6 +114,26 @@ pub fn starts_over<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> bo
     let waiting = tables.now().wrapping_sub(entry.last_seen);
     let again = segment.flags.opens() || (waiting >= REPETITION && !segment.flags.contains(Flags::RST));
     entry.seen.contains(Seen::COOKIE) && entry.direction == Direction::Original && again
+}
+
+/// Whether `segment`, of a half-open flow, is the reset by which its backend refuses a client that has acknowledged a cookie, and
+/// another one is left for it; that is named in the scratch room.
+#[inline(never)]
+pub fn fails_over<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> bool {
+    let resets = entry.seen.contains(Seen::COOKIE) && segment.flags.contains(Flags::RST);
+    if !resets || entry.direction == Direction::Original || fits(tables, segment, entry).is_err() {
+        return false;
+    }
+    if !fail_over::is_silent(entry) || !fail_over::is_remembered(tables, segment, entry) {
+        return false;
+    }
+    let another = fail_over::another(tables, segment, entry);
+    let Some(scratch) = tables.scratch() else { return false };
+    if another != 0 {
+        (scratch.backend, scratch.failed_over) = (another, 1);
+        scratch.client = Client { known: 1, isn: segment.ack.wrapping_sub(1), cookie: entry.created };
+    }
+    another != 0
 }
 
 /// Any other segment of such a flow.
@@ -161,6 +188,7 @@ fn complete<F: Frame, T: Tables>(
 ) -> Result<Verdict, Reason> {
     let Some(original) = tables.half_open().get(&reply.to.reversed()) else { return Err(Reason::HandshakeMismatch) };
     let cookie = reply.created;
+    latency::measure(tables, reply);
     handshake::record(tables, segment, reply);
     reply.created = segment.seq.wrapping_sub(cookie);
     original.acked = cookie.wrapping_add(1);

@@ -59,7 +59,7 @@ pub fn attempt<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> Attemp
 /// Whether nothing has come from the backend of the reply direction `reply`.
 #[inline(always)]
 pub fn is_silent(reply: &Flow) -> bool {
-    reply.traffic.is_empty() && reply.seen.0 == Seen::NOTHING.0
+    reply.traffic.is_empty() && reply.seen.without(Seen::COOKIE).0 == Seen::NOTHING.0
 }
 
 #[inline(never)]

@@ -113,7 +113,7 @@ pub fn record<T: Tables>(tables: &T, segment: &Segment, flow: &mut Flow) {
 
 /// Whether neither end of the flow sends any more. A flow without its twin is of no use, and so finished.
 #[inline(never)]
-fn is_finished<T: FlowTable>(flows: &T, flow: &Flow) -> bool {
+pub(super) fn is_finished<T: FlowTable>(flows: &T, flow: &Flow) -> bool {
     flows.get(&flow.to.reversed()).is_none_or(|twin| tcp::state(flow.seen, twin.seen).is_finished())
 }
 

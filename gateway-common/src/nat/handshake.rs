@@ -5,7 +5,7 @@ use super::{
     fail_over::{self, Attempt},
     flow,
     frame::Frame,
-    limits, open,
+    latency, limits, open,
     parse::Segment,
     pressure,
     tables::{FlowTable, Tables},
@@ -62,6 +62,9 @@ pub fn half_open<F: Frame, T: Tables>(
     if original && segment.flags.opens() {
         fail_over::remember(frame, tables, segment, entry.backend);
     }
+    if !original && segment.flags.contains(Flags::SYN.with(Flags::ACK)) && fail_over::is_silent(entry) {
+        latency::measure(tables, entry);
+    }
     record(tables, segment, entry);
     if entry.seen != before {
         account(tables, entry, before);
@@ -91,10 +94,7 @@ pub fn begin<F: Frame, T: Tables>(
     flow::find_hop(frame, tables, original)?;
     flow::check_size_and_life(frame, segment, &original.hop)?;
     fail_over::count_attempt(tables, original.backend);
-    // One that is written after a cookie cannot be given to another backend as if the client had sent it.
-    if !original.seen.contains(Seen::COOKIE) {
-        fail_over::remember(frame, tables, segment, original.backend);
-    }
+    fail_over::remember(frame, tables, segment, original.backend);
     record(tables, segment, original);
     let reason = match tables.scratch() {
         Some(scratch) if scratch.failed_over != 0 => Reason::FailedOver,

@@ -3,7 +3,7 @@
 use super::{
     Reason, answer, fail_over, flow,
     frame::Frame,
-    limits, martian,
+    latency, limits, martian,
     parse::Segment,
     pressure, select,
     tables::{FlowTable, Tables},
@@ -27,15 +27,16 @@ const PATIENCE: u32 = ticks_from_secs(2);
 /// direction has arrived by then.
 const REST: u32 = ticks_from_secs(2);
 
-/// Picks the backend, by its index, of a flow that a SYN is to open. Where there is no room for it, or nobody to take it, answers
-/// so.
+/// Names the backend of a flow that a SYN is to open in the scratch room. Where there is no room for it, or nobody to take it,
+/// answers so.
 #[inline(never)]
 pub fn choose<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
     segment: &Segment,
     service: &Service,
-) -> Result<u32, Reason> {
+) -> Result<(), Reason> {
+    let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
     let settings = tables.settings();
     let (how, reset, drop) = if martian::cannot_open(frame, tables, segment) {
         (Answer::Drop, Reason::Martian, Reason::Martian)
@@ -43,7 +44,10 @@ pub fn choose<F: Frame, T: Tables>(
         (settings.full, Reason::TableFullReset, Reason::TableFull)
     } else {
         match select::select(tables, service, segment.tuple()) {
-            Some((index, _)) => return Ok(index),
+            Some((index, _)) => {
+                (scratch.backend, scratch.limited) = (index, service.limits());
+                return Ok(());
+            }
             None => (service.no_backend, Reason::NoBackendReset, Reason::NoBackend),
         }
     };
@@ -76,6 +80,7 @@ pub fn open<T: Tables>(tables: &T, tuple: &Tuple) -> Result<(), Reason> {
     if !limits::has_port_share(tables, scratch, tuple) {
         return Err(Reason::PortShareUsed);
     }
+    latency::start(tables, &mut scratch.reply);
     let mut ports = Ports::new(tables, tuple);
     let reserved =
         allocate(tables, scratch, &mut ports) || take_over(tables, scratch, &mut ports) || take_back(tables, scratch);
@@ -83,9 +88,9 @@ pub fn open<T: Tables>(tables: &T, tuple: &Tuple) -> Result<(), Reason> {
         return Err(Reason::PortsExhausted);
     }
     // Not `tuple`: on Linux 6.1 a function's argument that is shared memory cannot be the key of a map.
-    make_way(tables, &scratch.original.from, &scratch.reply.from);
+    let is_free = make_way(tables, &scratch.original.from, &scratch.reply.from);
     scratch.original.to = scratch.reply.from.reversed();
-    if tables.half_open().insert(&scratch.original).is_err() {
+    if !is_free || tables.half_open().insert(&scratch.original).is_err() {
         tables.half_open().remove(&scratch.reply.from);
         return Err(Reason::OpenRace);
     }
@@ -118,9 +123,12 @@ pub fn goes_elsewhere<T: Tables>(tables: &T, tuple: &Tuple) -> bool {
 
 /// Removes the finished flow or the failed attempt that `tuple` still belongs to, so that it can be opened anew with the
 /// reply tuple `reserved`. The backend's end of a finished flow may be in TIME-WAIT, so the reply direction stays and rests.
+/// False: another CPU has just established a flow.
 #[inline(never)]
-fn make_way<T: Tables>(tables: &T, tuple: &Tuple, reserved: &Tuple) {
-    retire_finished(tables, tuple);
+fn make_way<T: Tables>(tables: &T, tuple: &Tuple, reserved: &Tuple) -> bool {
+    if !retire_finished(tables, tuple) {
+        return false;
+    }
     if let Some(original) = tables.half_open().get(tuple) {
         let reply = original.to.reversed();
         if let Some(twin) = tables.half_open().get(&reply)
@@ -134,18 +142,23 @@ fn make_way<T: Tables>(tables: &T, tuple: &Tuple, reserved: &Tuple) {
         }
         tables.half_open().remove(tuple);
     }
+    true
 }
 
-/// Removes the finished flow that `tuple` still belongs to, but for its reply tuple.
+/// Removes the finished flow that `tuple` still belongs to, but for its reply tuple. False: the flow is open.
 #[inline(always)]
-pub(super) fn retire_finished<T: Tables>(tables: &T, tuple: &Tuple) {
+pub(super) fn retire_finished<T: Tables>(tables: &T, tuple: &Tuple) -> bool {
     if let Some(original) = tables.flows().get(tuple) {
+        if !flow::is_finished(tables.flows(), original) {
+            return false;
+        }
         if let Some(reply) = tables.flows().get(&original.to.reversed()) {
             reply.seen = reply.seen.with(Seen::RESTING);
         }
         tables.flows().remove(tuple);
         tables.add_open_flows(0, -1);
     }
+    true
 }
 
 /// Whether a reply entry is of the flow with the original tuple `tuple`. Under pressure the half-open table may
@@ -165,6 +178,9 @@ fn allocate<T: Tables>(tables: &T, scratch: &mut Scratch, ports: &mut Ports) -> 
         }
         let Ok(()) = ports.try_next(tables, &mut scratch.reply.from) else { return false };
         if reserve(tables, &scratch.reply) {
+            if let Some(counters) = tables.counters(scratch.backend) {
+                counters.port_probes += u64::from(probe) + 1;
+            }
             return true;
         }
     }

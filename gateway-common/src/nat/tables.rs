@@ -36,6 +36,8 @@ pub trait Tables: Sized {
     fn settings(&self) -> &Settings;
     /// Time in ticks, see [`crate::abi::TICK_SHIFT`].
     fn now(&self) -> u32;
+    /// Microseconds of a clock that is exact and never goes back; read for a handshake's packets alone.
+    fn micros(&self) -> u32;
     fn random(&self) -> u32;
 
     fn service(&self, key: &ServiceKey) -> Option<&Service>;

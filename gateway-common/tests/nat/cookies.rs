@@ -123,13 +123,51 @@ fn silent_backend_is_left_when_the_client_sends_again() {
 }
 
 #[test]
-fn refusal_is_a_reset_that_the_client_believes() {
+fn silent_backend_is_not_asked_again() {
+    in_both_families(|world| {
+        let world = world.in_a_flood();
+        let question = world.acknowledge(&world.cookie(1460), "question");
+        world.send(&question).expect(Reason::OpenedByCookie);
+        let silent = world.flow().backend;
+        world.tables.advance(ticks_from_millis(300));
+        world.send(&question).expect(Reason::OpenedByCookie);
+        assert_ne!(world.flow().backend, silent);
+        assert_eq!((world.tables.totals(silent).attempts, world.tables.totals(silent).unanswered), (1, 1));
+    });
+}
+
+#[test]
+fn refused_client_goes_to_another_backend_and_learns_nothing_of_it() {
+    in_both_families(|world| {
+        let world = world.in_a_flood();
+        let cookie = world.cookie(1220);
+        let first = world.send(&world.acknowledge(&cookie, "")).expect(Reason::OpenedByCookie).packet();
+        let refused = world.flow().backend;
+        let second = world.send_by_wire(&world.refusal()).expect(Reason::FailedOver).packet();
+        assert_ne!(second.destination(), first.destination());
+        assert_eq!((second.tcp.syn, second.tcp.sequence_number), (true, ISN));
+        assert_eq!(second.tcp.options.as_slice(), first.tcp.options.as_slice());
+        assert_eq!(world.tables.half_open.len(), 2);
+        let counted = world.tables.totals(refused);
+        assert_eq!((counted.attempts, counted.refused, counted.unanswered), (1, 1, 0));
+
+        let again = world.send(&world.syn_ack()).expect(Reason::CookieCompleted).packet();
+        assert_eq!(again.tcp.sequence_number, cookie.tcp.sequence_number);
+        let asked = world.send(&world.acknowledge(&cookie, "question")).expect(Reason::Forwarded).packet();
+        assert_eq!((asked.destination(), asked.payload), (second.destination(), b"question".to_vec()));
+        assert_eq!((world.state(), world.open_flows(), world.connections()), (State::Established, 1, 1));
+    });
+}
+
+#[test]
+fn refusal_by_all_is_a_reset_that_the_client_believes() {
     in_both_families(|world| {
         let world = world.in_a_flood();
         let cookie = world.cookie(1460);
         world.send(&world.acknowledge(&cookie, "")).expect(Reason::OpenedByCookie);
-        let refusal = world.backend_segment(RST_ACK).seq(0).ack(ISN + 1);
-        let reset = world.send(&refusal).expect(Reason::Forwarded).packet();
+        world.send(&world.refusal()).expect(Reason::FailedOver);
+        world.send(&world.refusal()).expect(Reason::FailedOver);
+        let reset = world.send(&world.refusal()).expect(Reason::Forwarded).packet();
         assert!(reset.tcp.rst);
         assert_eq!(reset.tcp.sequence_number, cookie.tcp.sequence_number.wrapping_add(1));
         assert_eq!(reset.destination(), world.client);
@@ -147,6 +185,17 @@ fn client_that_is_gone_resets_the_backend() {
         let reset = world.client_segment(Flags::RST).seq(again.tcp.acknowledgment_number);
         world.send(&reset).expect(Reason::Forwarded);
         assert_eq!((world.state(), world.open_flows()), (State::Closed, 0));
+    });
+}
+
+#[test]
+fn forged_refusal_moves_nobody() {
+    in_both_families(|world| {
+        let world = world.in_a_flood();
+        world.send(&world.acknowledge(&world.cookie(1460), "")).expect(Reason::OpenedByCookie);
+        let (backend, forged) = (world.flow().backend, world.refusal().ack(ISN + 2));
+        world.send(&forged).expect(Reason::HandshakeMismatch);
+        assert_eq!(world.flow().backend, backend);
     });
 }
 

@@ -16,7 +16,7 @@ const REFUSAL: Flags = Flags(0x14);
 impl World {
     /// The reset by which the backend of the client's flow refuses it.
     #[track_caller]
-    fn refusal(&self) -> Packet {
+    pub fn refusal(&self) -> Packet {
         self.backend_segment(REFUSAL).seq(0).ack(ISN + 1)
     }
 
@@ -60,6 +60,22 @@ fn refused_syn_goes_to_another_backend_at_once() {
         assert_eq!(world.tables.half_open.len(), 2);
         world.complete();
         assert_eq!(world.connections(), 1);
+    });
+}
+
+#[test]
+fn answer_is_counted_by_the_time_since_the_first_syn() {
+    in_both_families(|world| {
+        world.send(&world.syn()).expect(Reason::Opened);
+        let backend = world.flow().backend;
+        world.tables.advance(ticks_from_millis(100));
+        let answer = world.syn_ack();
+        world.send(&answer).expect(Reason::Forwarded);
+        world.send(&answer).expect(Reason::Forwarded);
+        let BackendCounters { handshakes, handshake_us, .. } = world.tables.totals(backend);
+        // 2^17 µs is 131 ms.
+        assert_eq!((handshakes[17 - 5], handshakes.iter().sum::<u32>()), (1, 1));
+        assert!((100_000..131_000).contains(&handshake_us), "{handshake_us}");
     });
 }
 

@@ -12,7 +12,7 @@ use crate::{
         Backend, BackendState, Deployment, Drain, Health, HealthReport, HealthStatus, Limits, Listen, Owner, Policy,
         Process, Service,
         flow::{FlowFilter, FlowState, Traffic},
-        status::{BackendCounters, DatapathStatus},
+        status::{BackendCounters, DatapathStatus, Handshakes},
     },
 };
 
@@ -68,6 +68,12 @@ pub struct Counters {
     pub refused: u64,
     /// Attempts that it had not answered when the client sent its SYN again.
     pub unanswered: u64,
+    /// How long it took to answer SYNs.
+    #[serde(default)]
+    pub handshakes: Handshakes,
+    /// Source ports looked at until one was free, for all its flows together.
+    #[serde(default)]
+    pub port_probes: u64,
     pub open_flows: u64,
     /// From clients to the backend.
     pub original: Traffic,
@@ -216,7 +222,8 @@ fn url(site: &Site, listen: &[SocketAddr]) -> String {
 
 impl From<&BackendCounters> for Counters {
     fn from(counters: &BackendCounters) -> Self {
-        let BackendCounters { connections, attempts, refused, unanswered, open_flows, original, reply, .. } = *counters;
-        Self { connections, attempts, refused, unanswered, open_flows, original, reply }
+        let BackendCounters { connections, attempts, refused, unanswered, open_flows, .. } = *counters;
+        let BackendCounters { handshakes, port_probes, original, reply, .. } = *counters;
+        Self { connections, attempts, refused, unanswered, handshakes, port_probes, open_flows, original, reply }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use gateway_common::abi::{FIRST_HANDSHAKE_BUCKET, HANDSHAKE_BUCKETS};
 use serde::{Deserialize, Serialize};
 
 use super::flow::Traffic;
@@ -104,8 +105,43 @@ pub struct BackendCounters {
     pub refused: u64,
     /// Attempts that it had not answered when the client sent its SYN again.
     pub unanswered: u64,
+    /// How long it took to answer SYNs.
+    pub handshakes: Handshakes,
+    /// Source ports looked at until one was free, for all its flows together.
+    pub port_probes: u64,
     /// From clients to the backend.
     pub original: Traffic,
     /// From the backend to clients.
     pub reply: Traffic,
+}
+
+/// The times from the first SYN given to a backend to its SYN-ACK.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handshakes {
+    /// Answers by their time: up to [`Self::bound_us`] microseconds and more than the bound before.
+    pub buckets: [u64; HANDSHAKE_BUCKETS],
+    /// All times together, in microseconds.
+    pub sum_us: u64,
+}
+
+impl Handshakes {
+    /// The upper bound of a bucket; the last one has none.
+    pub const fn bound_us(bucket: usize) -> Option<u64> {
+        if bucket + 1 < HANDSHAKE_BUCKETS { Some(1 << (FIRST_HANDSHAKE_BUCKET as usize + bucket)) } else { None }
+    }
+
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_double_from_32_microseconds_to_a_second() {
+        let bounds: Vec<_> = (0..HANDSHAKE_BUCKETS).map(Handshakes::bound_us).collect();
+        assert_eq!((bounds[0], bounds[1], bounds[15], bounds[16]), (Some(32), Some(64), Some(1 << 20), None));
+    }
 }

@@ -4,6 +4,7 @@
 //! names it any more: backends that are wanted no more are *retired* until then.
 
 use std::{
+    array,
     collections::{BTreeSet, HashMap, HashSet},
     net::{IpAddr, SocketAddr},
     time::Instant,
@@ -17,7 +18,11 @@ use super::{
     mapped::MappedArray,
     retired::{Retired, Terms},
 };
-use crate::model::{Answer, Backend, flow::Traffic, status::BackendCounters};
+use crate::model::{
+    Answer, Backend,
+    flow::Traffic,
+    status::{BackendCounters, Handshakes},
+};
 
 /// A backend's service and address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,6 +204,13 @@ impl Backends {
                 attempts: sum(|counters| counters.attempts),
                 refused: sum(|counters| counters.refused),
                 unanswered: sum(|counters| counters.unanswered),
+                handshakes: Handshakes {
+                    buckets: array::from_fn(|bucket| {
+                        per_cpu.iter().map(|counters| u64::from(counters.handshakes[bucket])).sum()
+                    }),
+                    sum_us: sum(|counters| counters.handshake_us),
+                },
+                port_probes: sum(|counters| counters.port_probes),
                 original: Traffic {
                     packets: sum(|counters| counters.traffic[0].packets),
                     bytes: sum(|counters| counters.traffic[0].bytes),
