@@ -19,7 +19,9 @@ use gateway::{
         Answer, Backend, Health, Limits, Policy, Service,
         change::NewService,
         flow::{Flow, FlowFilter, FlowPage, FlowState, Traffic},
-        status::{Action, AttachMode, BackendCounters, DatapathStatus, InterfaceStatus, ReasonCount, TableFill},
+        status::{
+            Action, AttachMode, BackendCounters, DatapathStatus, Handshakes, InterfaceStatus, ReasonCount, TableFill,
+        },
     },
     store::Store,
 };
@@ -133,6 +135,8 @@ impl PacketTables for MemoryTables {
                 attempts: 1,
                 refused: 0,
                 unanswered: 0,
+                handshakes: Handshakes { sum_us: 40, ..Handshakes::default() },
+                port_probes: 1,
                 original: traffic,
                 reply: traffic,
             })
