@@ -22,6 +22,7 @@ mod deploy;
 mod detach;
 mod doctor;
 mod env;
+mod events;
 mod exit;
 mod flows;
 mod health;
@@ -67,6 +68,7 @@ enum Command {
     Backend(backend::Backend),
     Deploy(deploy::Deploy),
     Flows(flows::Flows),
+    Events(events::Events),
     Check(check::Check),
     Doctor(doctor::Doctor),
     Detach(Detach),
@@ -87,6 +89,7 @@ impl Cli {
             Command::Backend(verb) => wait(verb.execute(&client())),
             Command::Deploy(verb) => wait(verb.execute(&client())),
             Command::Flows(verb) => wait(verb.execute(&client())),
+            Command::Events(verb) => wait(verb.execute(&client())),
             Command::Check(verb) => verb.execute(),
             Command::Doctor(verb) => wait(verb.execute()),
             Command::Detach(verb) => wait(verb.execute(&socket, async |pins| daemon::detach(&Pins::at(pins)).await)),

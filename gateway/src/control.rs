@@ -14,7 +14,7 @@ mod server;
 mod socket;
 pub mod views;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, EventStream};
 pub use error::{ApiError, ErrorKind};
 pub use routes::router;
 pub use server::serve;

@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     control::{self, ControlSocket},
     lifecycle::{self, Desired, Engine, PacketTables, Stopper, health},
+    model::event::Happening,
     providers::docker,
     store::Store,
 };
@@ -44,7 +45,6 @@ pub async fn run<H: Host>(options: &RunOptions, host: H) -> Result<()> {
 /// Runs the gateway on `host` until [`Signal::Stop`], or until no signal can come any more.
 pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc::Receiver<Signal>) -> Result<()> {
     let mut config = options.load()?;
-    log_warnings(&config);
     let store = Store::open(&config.control.state)?;
     let socket = ControlSocket::bind(&config.control.socket).await?;
     let site = host.site(&config).await?;
@@ -52,15 +52,17 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
 
     let tables = host.attach(&config, &site).await.context("attach the datapath")?;
     let engine = Arc::new(Engine::start(desired, store, tables)?);
+    engine.look()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let server = control::serve(socket, engine.clone(), async move { drop(stopped.await) });
     let server = tokio::spawn(server);
-    announce_ready(&config, &engine.desired());
+    announce_ready(&config, &engine);
 
     let upkeep = tokio::spawn(host.attend(engine.clone()));
     let probes = tokio::spawn(watch_health(engine.clone()));
     let docker = config.docker.clone().unwrap_or_default().socket;
     let conductor = tokio::spawn(lifecycle::conduct(engine.clone(), Stopper { docker }));
+    let lookout = tokio::spawn(lifecycle::look_out(engine.clone()));
     let containers = config.docker.as_ref().map(|docker| {
         let (docker, engine, bridges) = (docker.socket.clone(), engine.clone(), host.bridges(engine.clone()));
         tokio::spawn(async move { docker::run(&docker, engine, bridges).await })
@@ -69,13 +71,15 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
         config = reload::reload(options, config, &host, &engine).await;
     }
 
-    log::info!("stopping");
+    engine.events().publish([Happening::DaemonStopping]);
+    engine.events().close();
     notify(&[NotifyState::Stopping]);
     drop(stop);
     server.await.context("serve the control socket")?;
     probes.abort();
     upkeep.abort();
     conductor.abort();
+    lookout.abort();
     containers.inspect(JoinHandle::abort);
     if options.detach_on_exit {
         host.detach().await.context("detach the datapath")?;
@@ -89,20 +93,15 @@ async fn watch_health<P: PacketTables>(engine: Arc<Engine<P>>) {
     }
 }
 
-fn announce_ready(config: &Config, desired: &Desired) {
-    let socket = config.control.socket.display();
-    let line = format!("ready: control socket {socket}, services: {}", desired.entries().len());
+fn announce_ready<P: PacketTables>(config: &Config, engine: &Engine<P>) {
+    let (socket, services) = (config.control.socket.display(), engine.desired().entries().len());
+    let line = format!("ready: control socket {socket}, services: {services}");
     if let Err(error) = writeln!(std::io::stdout().lock(), "{line}") {
         log::debug!("nobody reads the ready line: {error}");
     }
-    log::info!("{line}");
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    engine.events().publish([Happening::DaemonStarted { version, services }]);
     notify(&[NotifyState::Ready]);
-}
-
-fn log_warnings(config: &Config) {
-    for warning in &config.warnings {
-        log::warn!("{warning}");
-    }
 }
 
 /// Tells the service manager, if there is one.

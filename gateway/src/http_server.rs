@@ -6,7 +6,7 @@
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -20,13 +20,17 @@ use tokio::{
     time,
 };
 
+mod lifetime;
+
+pub use lifetime::Lifetime;
+
 /// Most connections at a time; others wait to be accepted.
 const MAX_CONNECTIONS: usize = 64;
 
 /// Longest time for the headers of a request, and for an idle connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest life of a connection, its requests and answers included.
+/// Longest life of a connection, its requests and answers included, unless its [`Lifetime`] is lifted.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long requests under way may take to end after the server is stopped.
@@ -72,6 +76,8 @@ impl Connections {
         router: Router,
         place: OwnedSemaphorePermit,
     ) {
+        let lifetime = Lifetime::of(CONNECTION_TIMEOUT);
+        let router = router.layer(Extension(lifetime.clone()));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
@@ -79,10 +85,11 @@ impl Connections {
         let connection = self.graceful.watch(connection);
         let purpose = self.purpose;
         tokio::spawn(async move {
-            match time::timeout(CONNECTION_TIMEOUT, connection).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => log::debug!("{purpose} connection closed: {error}"),
-                Err(_) => log::debug!("{purpose} connection closed: it took too long"),
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    log::debug!("{purpose} connection closed: {error}");
+                },
+                () = lifetime.is_over() => log::debug!("{purpose} connection closed: it took too long"),
             }
             drop(place);
         });

@@ -6,9 +6,13 @@
 
 mod conductor;
 mod desired;
+mod differences;
 mod engine;
+mod event_log;
+mod events;
 pub mod health;
 mod health_book;
+mod lookout;
 mod packet_tables;
 mod ports;
 mod processes;
@@ -19,7 +23,9 @@ mod steps;
 pub use conductor::conduct;
 pub use desired::{Desired, Entry, Record, Write};
 pub use engine::{ChangeError, Engine};
+pub use events::{Events, Reader};
 pub use health_book::{HealthBook, Observation};
+pub use lookout::look_out;
 pub use packet_tables::{PacketTables, ResolvedService};
 pub use processes::{Stopper, identify};
 pub use refusal::{Kind, Refusal};

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 mod backend;
 pub mod change;
 mod deployment;
+pub mod event;
 pub mod flow;
 mod health;
 mod limits;

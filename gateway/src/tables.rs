@@ -262,6 +262,10 @@ impl PacketTables for Tables {
         self.backends.totals()
     }
 
+    fn reasons(&self) -> Result<Vec<ReasonCount>> {
+        self.reason_counts()
+    }
+
     fn status(&self) -> Result<DatapathStatus> {
         let open = self.open_flows.get(0).max(0).cast_unsigned();
         // Where the oldest make way, they do so entry by entry: a flow is two of them, not necessarily its own.

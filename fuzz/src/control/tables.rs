@@ -12,7 +12,7 @@ use gateway::{
     model::{
         Answer,
         flow::{FlowFilter, FlowPage},
-        status::{BackendCounters, DatapathStatus, TableFill},
+        status::{BackendCounters, DatapathStatus, ReasonCount, TableFill},
     },
 };
 
@@ -62,6 +62,10 @@ impl PacketTables for Tables {
     }
 
     fn backend_counters(&self) -> Result<Vec<BackendCounters>> {
+        Ok(Vec::new())
+    }
+
+    fn reasons(&self) -> Result<Vec<ReasonCount>> {
         Ok(Vec::new())
     }
 

@@ -4,7 +4,12 @@ use std::{io, path::PathBuf, time::Duration};
 
 use anyhow::{Context, anyhow};
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, Response, body::Bytes, client::conn::http1, header};
+use hyper::{
+    Method, Request, Response,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+    header,
+};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
@@ -12,6 +17,9 @@ use tokio::net::UnixStream;
 use super::ApiError;
 
 mod calls;
+mod events;
+
+pub use events::EventStream;
 
 /// Longest time for a request and its answer; the server's own limits are tighter.
 const TIMEOUT: Duration = Duration::from_secs(90);
@@ -71,6 +79,19 @@ impl Client {
 
     /// The body of a successful answer.
     async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
+        self.within_time(async { self.all_of(self.ask(method, path, body).await?).await }).await
+    }
+
+    /// A successful answer whose body is still to come; an error's is read.
+    async fn begin(&self, path: &str) -> Result<Incoming, ClientError> {
+        self.within_time(async {
+            let answer = self.ask(Method::GET, path, Bytes::new()).await?;
+            if answer.status().is_success() { Ok(answer.into_body()) } else { Err(self.error_of(answer).await) }
+        })
+        .await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, ClientError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|source| self.unreachable(source))?;
         let request = Request::builder()
             .method(method)
@@ -79,16 +100,36 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .context("write the request")?;
-        let answer = tokio::time::timeout(TIMEOUT, exchange(stream, request)).await;
-        let (status, body) = answer
-            .map_err(|_| anyhow!("the gateway did not answer within {} s", TIMEOUT.as_secs()))?
-            .with_context(|| format!("talk to the gateway on {}", self.socket.display()))?;
-        if status.is_success() {
-            return Ok(body);
+        send(stream, request).await.with_context(|| self.talk()).map_err(Into::into)
+    }
+
+    async fn all_of(&self, answer: Response<Incoming>) -> Result<Bytes, ClientError> {
+        if !answer.status().is_success() {
+            return Err(self.error_of(answer).await);
         }
-        let error: ApiError = serde_json::from_slice(&body)
-            .with_context(|| format!("the gateway on {} answered {status}", self.socket.display()))?;
-        Err(error.into())
+        let body = answer.into_body().collect().await.with_context(|| self.talk())?;
+        Ok(body.to_bytes())
+    }
+
+    async fn error_of(&self, answer: Response<Incoming>) -> ClientError {
+        let status = answer.status();
+        let body = match answer.into_body().collect().await.with_context(|| self.talk()) {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return error.into(),
+        };
+        match serde_json::from_slice::<ApiError>(&body) {
+            Ok(error) => error.into(),
+            Err(_) => anyhow!("the gateway on {} answered {status}", self.socket.display()).into(),
+        }
+    }
+
+    async fn within_time<T>(&self, answer: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+        let late = |_| anyhow!("the gateway did not answer within {} s", TIMEOUT.as_secs());
+        tokio::time::timeout(TIMEOUT, answer).await.map_err(late)?
+    }
+
+    fn talk(&self) -> String {
+        format!("talk to the gateway on {}", self.socket.display())
     }
 
     fn unreachable(&self, source: io::Error) -> ClientError {
@@ -100,13 +141,11 @@ impl Client {
     }
 }
 
-async fn exchange(stream: UnixStream, request: Request<Full<Bytes>>) -> anyhow::Result<(hyper::StatusCode, Bytes)> {
+async fn send(stream: UnixStream, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Incoming>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Ends when `sender` is dropped; what goes wrong in it is what `send_request` and `collect` return.
+    // Ends when `sender` is dropped and the answer is read; what goes wrong in it is what the readers get.
     tokio::spawn(connection);
-    let response: Response<_> = sender.send_request(request).await?;
-    let status = response.status();
-    Ok((status, response.into_body().collect().await?.to_bytes()))
+    Ok(sender.send_request(request).await?)
 }
 
 fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {

@@ -9,11 +9,14 @@ use axum::{
     routing::{get, patch, post},
 };
 
+use tokio::sync::Semaphore;
+
 use super::{ApiError, MAX_BODY};
 use crate::lifecycle::{ChangeError, Desired, Engine, PacketTables, Refusal};
 
 mod backends;
 mod deployments;
+mod events;
 mod flows;
 mod services;
 mod status;
@@ -22,11 +25,13 @@ mod status;
 pub(super) struct Gateway<P> {
     engine: Arc<Engine<P>>,
     started: Instant,
+    /// Places for those who follow the events.
+    followers: Arc<Semaphore>,
 }
 
 impl<P> Clone for Gateway<P> {
     fn clone(&self) -> Self {
-        Self { engine: self.engine.clone(), started: self.started }
+        Self { engine: self.engine.clone(), started: self.started, followers: self.followers.clone() }
     }
 }
 
@@ -43,10 +48,11 @@ pub fn router<P: PacketTables>(engine: Arc<Engine<P>>) -> Router {
         .route("/v1/services/{name}/deployment", get(deployments::show::<P>).delete(deployments::cancel::<P>))
         .route("/v1/backends", get(backends::list::<P>))
         .route("/v1/flows", get(flows::list::<P>))
+        .route("/v1/events", get(events::stream::<P>))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(Gateway { engine, started: Instant::now() })
+        .with_state(Gateway { engine, started: Instant::now(), followers: events::places() })
 }
 
 type Shared<P> = State<Gateway<P>>;

@@ -119,6 +119,17 @@ pub struct BackendQuery {
     pub service: Option<String>,
 }
 
+/// The arguments of a stream of events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventQuery {
+    /// Only those after the event with this number; absent: all that are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Go on with those to come.
+    pub follow: bool,
+}
+
 /// The arguments of a listing of flows; an absent field matches every flow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -47,7 +47,6 @@ impl ContainerBridges {
         }
         self.forwarding.ensure(&[name])?;
         let attached = self.datapath.attach(interface, Wanted::Auto)?;
-        log::info!("attached to {name} in mode {}", attached.mode.name());
         lock(&self.attached).push(attached);
         Ok(())
     }
@@ -78,6 +77,7 @@ impl Bridges for ContainerBridges {
             tables.set_interfaces(attached);
             Ok(())
         })?;
+        self.engine.look()?;
         Ok(refused)
     }
 }

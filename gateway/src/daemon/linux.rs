@@ -76,9 +76,6 @@ impl LinuxHost {
         let names: Vec<&str> = wanted.iter().map(|interface| interface.name.as_str()).collect();
         remove_qdiscs(&datapath.detach_others(&names)?).await?;
         tables.set_links(datapath.map("LINKS")?, &links::snapshot().await?, &attached)?;
-        for it in &attached {
-            log::info!("attached to {} in mode {}", it.name, it.mode.name());
-        }
         let mut warnings: Vec<String> = attached.iter().filter_map(|it| it.warning.clone()).collect();
         warnings.extend(config.warnings.iter().map(ToString::to_string));
         tables.set_interfaces(attached.clone());

@@ -3,10 +3,11 @@
 use anyhow::Result;
 use sd_notify::NotifyState;
 
-use super::{Host, RunOptions, log_warnings, notify};
+use super::{Host, RunOptions, notify};
 use crate::{
     config::Config,
     lifecycle::{Engine, Site},
+    model::event::Happening,
 };
 
 /// Replaces the file's services by those of the file as it is; the configuration in force afterwards.
@@ -23,13 +24,15 @@ pub async fn reload<H: Host>(options: &RunOptions, running: Config, host: &H, en
     }
     let config = match try_reload(options, host, engine).await {
         Ok(config) => {
-            log::info!("reloaded {}, services: {}", file.display(), engine.desired().entries().len());
-            log_warnings(&config);
+            let services = engine.desired().entries().len();
+            engine.events().publish([Happening::FileReloaded { file: file.display().to_string(), services }]);
+            config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
             log_unchanged_sections(&running, &config);
             config
         }
         Err(error) => {
-            log::error!("{} is not reloaded, nothing is changed: {error:#}", file.display());
+            let (file, error) = (file.display().to_string(), format!("{error:#}"));
+            engine.events().publish([Happening::FileRefused { file, error }]);
             running
         }
     };

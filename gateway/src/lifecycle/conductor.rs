@@ -19,7 +19,7 @@ use super::{
     processes::Stopper,
     steps::{self, Evidence, Fared, Step},
 };
-use crate::model::{Answer, Deployment, Process, Signal};
+use crate::model::{Answer, Deployment, Process, Signal, event::Happening};
 
 /// How often open connections and deadlines are looked at while anything is under way.
 const TICK: Duration = Duration::from_millis(50);
@@ -107,26 +107,22 @@ impl<P: PacketTables> Conductor<P> {
                     lock(&self.baselines).insert(service.to_owned(), totals);
                 }
                 self.engine.change(|desired| desired.switch(service, now))?;
-                log::info!("service {service}: new connections go to the new backends");
             }
             Step::Abandon { reason, errors } => {
                 let (why, errors) = (reason.clone(), errors.clone());
                 self.engine.change(|desired| desired.abandon(service, why, errors, now))?;
-                log::warn!("service {service}: the deployment has failed, nothing was switched: {reason}");
             }
             Step::Confirm => {
                 self.engine.change(|desired| desired.confirm(service, now))?;
                 lock(&self.baselines).remove(service);
-                log::info!("service {service}: the deployment is confirmed");
             }
             Step::RollBack { reason } => {
                 let why = reason.clone();
                 self.engine.change(|desired| desired.roll_back(service, why, now))?;
                 lock(&self.baselines).remove(service);
-                log::warn!("service {service}: the deployment is rolled back: {reason}");
             }
             Step::Cut { backend, answer } => self.cut(service, *backend, *answer)?,
-            Step::End { backend } => self.end(service, *backend)?,
+            Step::End { backend } => self.end(service, *backend, None)?,
             Step::Signal { .. } => {}
         }
         Ok(())
@@ -134,14 +130,14 @@ impl<P: PacketTables> Conductor<P> {
 
     fn cut(&self, service: &str, backend: SocketAddr, answer: Answer) -> Result<(), ChangeError> {
         let open = self.engine.cut(service, backend, answer).context("cut what is still open")?;
-        log::warn!("service {service}: cut {open} connections of backend {backend} at its deadline");
-        self.end(service, backend)
+        let service_name = service.to_owned();
+        self.end(service, backend, Some(Happening::BackendCut { service: service_name, backend, connections: open }))
     }
 
-    fn end(&self, service: &str, backend: SocketAddr) -> Result<(), ChangeError> {
-        self.engine.change(|desired| desired.end_drain(service, backend))?;
-        log::info!("service {service}: backend {backend} has drained");
-        Ok(())
+    fn end(&self, service: &str, backend: SocketAddr, cut: Option<Happening>) -> Result<(), ChangeError> {
+        let drained = Happening::BackendDrained { service: service.to_owned(), backend };
+        let happened = cut.into_iter().chain([drained]);
+        self.engine.change_because(happened, |desired| desired.end_drain(service, backend)).map(drop)
     }
 
     /// Signals a process in the background and notes the outcome.
@@ -151,14 +147,8 @@ impl<P: PacketTables> Conductor<P> {
         runtime.spawn(async move {
             let (service, backend) = &target;
             let signal = match conductor.stopper.stop(&process, service, *backend).await {
-                Ok(()) => {
-                    log::info!("service {service}: {process} behind backend {backend} is told to end");
-                    Signal::Sent
-                }
-                Err(error) => {
-                    log::warn!("service {service}: cannot tell {process} behind backend {backend} to end: {error:#}");
-                    Signal::Failed(format!("{error:#}"))
-                }
+                Ok(()) => Signal::Sent,
+                Err(error) => Signal::Failed(format!("{error:#}")),
             };
             let noted = {
                 let (conductor, (service, backend)) = (conductor.clone(), target.clone());

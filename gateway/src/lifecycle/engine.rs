@@ -2,7 +2,7 @@
 //!
 //! A change is in the packet tables, in the store and published when [`Engine::change`] returns, or in none of them:
 //! if the tables or the store fail, the state before is applied again. Readers never wait for a change: the
-//! published state is a value.
+//! published state is a value. Every change is told as [`Events`].
 
 use std::{
     collections::BTreeMap,
@@ -13,12 +13,13 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use tokio::sync::watch;
 
-use super::{Desired, HealthBook, Observation, PacketTables, Refusal};
+use super::{Desired, Events, HealthBook, Observation, PacketTables, Refusal, differences, lookout::Seen};
 use crate::{
     model::{
         Answer,
+        event::Happening,
         flow::{FlowFilter, FlowPage},
-        status::{BackendCounters, DatapathStatus},
+        status::{BackendCounters, DatapathStatus, ReasonCount},
     },
     store::Store,
 };
@@ -32,6 +33,9 @@ pub struct Engine<P> {
     desired: watch::Sender<Arc<Desired>>,
     health: watch::Sender<Arc<HealthBook>>,
     warnings: Mutex<BTreeMap<&'static str, Vec<String>>>,
+    events: Events,
+    /// What was last told of the datapath.
+    seen: Mutex<Seen>,
 }
 
 /// Why a state did not come into force; the one before is.
@@ -50,7 +54,15 @@ impl<P: PacketTables> Engine<P> {
         tables.apply(&desired.resolved()).context("put the services into the packet tables")?;
         let health = watch::Sender::new(Arc::new(HealthBook::trusting(&desired)));
         let desired = watch::Sender::new(Arc::new(desired));
-        Ok(Self { store: Mutex::new(store), tables: RwLock::new(tables), desired, health, warnings: Mutex::default() })
+        Ok(Self {
+            store: Mutex::new(store),
+            tables: RwLock::new(tables),
+            desired,
+            health,
+            warnings: Mutex::default(),
+            events: Events::default(),
+            seen: Mutex::default(),
+        })
     }
 
     /// The state in force.
@@ -63,8 +75,22 @@ impl<P: PacketTables> Engine<P> {
         self.desired.subscribe()
     }
 
+    /// What has happened, this daemon's changes among it.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
     /// Brings the state that `step` makes of the present one into force. Blocks for a write to disk.
     pub fn change(&self, step: impl FnOnce(&Desired) -> Result<Desired, Refusal>) -> Result<Arc<Desired>, ChangeError> {
+        self.change_because([], step)
+    }
+
+    /// The same for a change that follows from what has happened: that is told first, once the change is in force.
+    pub fn change_because(
+        &self,
+        happened: impl IntoIterator<Item = Happening>,
+        step: impl FnOnce(&Desired) -> Result<Desired, Refusal>,
+    ) -> Result<Arc<Desired>, ChangeError> {
         let mut store = self.store.lock().map_err(interrupted)?;
         let before = self.desired();
         let next = Arc::new(step(&before)?);
@@ -74,6 +100,7 @@ impl<P: PacketTables> Engine<P> {
         store.write(&writes).map_err(|error| self.undone(&before, error))?;
         self.health.send_if_modified(|book| !Arc::ptr_eq(&std::mem::replace(book, health.clone()), &health));
         self.desired.send_replace(next.clone());
+        self.events.publish(happened.into_iter().chain(differences::of_services(&before, &next)));
         Ok(next)
     }
 
@@ -92,9 +119,14 @@ impl<P: PacketTables> Engine<P> {
         let _one_at_a_time = self.store.lock().map_err(interrupted)?;
         let desired = self.desired();
         let mut book = HealthBook::clone(&self.health());
-        observations.into_iter().for_each(|observation| book.enter(observation));
+        let mut happened = Vec::new();
+        for observation in observations {
+            happened.extend(differences::of_health(&desired, &book, &observation));
+            book.enter(observation);
+        }
         self.apply(&desired, &book).map_err(|error| self.undone(&desired, error))?;
         self.health.send_replace(Arc::new(book));
+        self.events.publish(happened);
         Ok(())
     }
 
@@ -120,6 +152,11 @@ impl<P: PacketTables> Engine<P> {
         self.read(P::backend_counters)
     }
 
+    /// Packets by reason. Cheap enough to be asked for every second.
+    pub fn reasons(&self) -> Result<Vec<ReasonCount>> {
+        self.read(P::reasons)
+    }
+
     /// What the datapath reports, and what else the operator ought to know.
     pub fn datapath_status(&self) -> Result<DatapathStatus> {
         let mut status = self.read(P::status)?;
@@ -131,6 +168,18 @@ impl<P: PacketTables> Engine<P> {
     /// Replaces the warnings of one source.
     pub fn warn(&self, source: &'static str, warnings: Vec<String>) {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).insert(source, warnings);
+        if let Err(error) = self.look() {
+            log::error!("cannot tell new warnings from old ones: {error:#}");
+        }
+    }
+
+    /// Tells which interfaces and warnings have come and gone since the last look.
+    pub fn look(&self) -> Result<()> {
+        // Held until all is told, so that two who look do not tell it twice, or in the wrong order.
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = self.datapath_status()?;
+        self.events.publish(seen.look(&status));
+        Ok(())
     }
 
     /// Lets the keeper of the packet tables do its upkeep, between two changes.

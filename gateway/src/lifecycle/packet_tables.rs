@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 use crate::model::{
     Answer, Service,
     flow::{FlowFilter, FlowPage},
-    status::{BackendCounters, DatapathStatus},
+    status::{BackendCounters, DatapathStatus, ReasonCount},
 };
 
 /// A service with the concrete addresses it listens on.
@@ -38,6 +38,9 @@ pub trait PacketTables: Send + Sync + 'static {
 
     /// Totals of every backend that the tables know.
     fn backend_counters(&self) -> anyhow::Result<Vec<BackendCounters>>;
+
+    /// Packets by reason, which [`status`](Self::status) has too. Cheap enough to be asked for every second.
+    fn reasons(&self) -> anyhow::Result<Vec<ReasonCount>>;
 
     /// Interfaces with the mode in force, table fill, packets by reason, warnings.
     fn status(&self) -> anyhow::Result<DatapathStatus>;

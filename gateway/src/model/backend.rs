@@ -116,6 +116,17 @@ pub enum Then {
     Remove,
 }
 
+impl BackendState {
+    /// The name used in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Active => "active",
+            Self::Draining => "draining",
+        }
+    }
+}
+
 impl Backend {
     /// An active backend of weight 1.
     pub fn new(address: SocketAddr) -> Self {

@@ -5,6 +5,7 @@ mod cli;
 mod daemon;
 mod deployments;
 mod engine;
+mod events;
 mod health;
 mod hostile;
 mod ports;

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Result, bail};
 use gateway::{
     control::{self, Client, ControlSocket},
-    lifecycle::{Desired, Engine, PacketTables, ResolvedService, Site},
+    lifecycle::{self, Desired, Engine, PacketTables, ResolvedService, Site},
     model::{
         Answer, Backend, Health, Limits, Policy, Service,
         change::NewService,
@@ -37,6 +37,7 @@ struct Memory {
     last_applied: Mutex<Option<Instant>>,
     fails_once: AtomicBool,
     flows: Mutex<Vec<Flow>>,
+    reasons: Mutex<Vec<ReasonCount>>,
     /// Changes to go until the one that crashes; 0: none does.
     crashes_in: AtomicUsize,
     has_crashed: AtomicBool,
@@ -77,6 +78,13 @@ impl MemoryTables {
     /// The flow table from here on.
     pub fn set_flows(&self, flows: Vec<Flow>) {
         *self.0.flows.lock().unwrap() = flows;
+    }
+
+    /// So many packets for a reason, from here on.
+    pub fn count(&self, reason: &str, action: Action, packets: u64) {
+        let mut reasons = self.0.reasons.lock().unwrap();
+        reasons.retain(|count| count.reason != reason);
+        reasons.push(ReasonCount { reason: reason.into(), action, packets });
     }
 
     /// Whether the change that is to fail is still to come.
@@ -144,11 +152,16 @@ impl PacketTables for MemoryTables {
         Ok(self.0.services.lock().unwrap().iter().filter_map(row).collect())
     }
 
+    fn reasons(&self) -> Result<Vec<ReasonCount>> {
+        let always = ReasonCount { reason: "not_ip".into(), action: Action::Pass, packets: 3 };
+        Ok([vec![always], self.0.reasons.lock().unwrap().clone()].concat())
+    }
+
     fn status(&self) -> Result<DatapathStatus> {
         let interface = InterfaceStatus { name: "eth0".into(), ifindex: 2, mode: AttachMode::XdpNative };
         let fill = TableFill { open: 1, capacity: 100 };
-        let reasons = vec![ReasonCount { reason: "not_ip".into(), action: Action::Pass, packets: 3 }];
         let warnings = vec!["eth0 has no native XDP".into()];
+        let reasons = self.reasons()?;
         Ok(DatapathStatus { interfaces: vec![interface], flows: fill, half_open: fill, reasons, warnings })
     }
 }
@@ -207,6 +220,7 @@ pub fn flow(service: &str, client: &str, state: FlowState) -> Flow {
 /// A control server in this process, with a service `file` of the file on port 80.
 pub struct Daemon {
     pub tables: MemoryTables,
+    engine: Arc<Engine<MemoryTables>>,
     pub socket: PathBuf,
     runtime: Runtime,
     _folder: tempfile::TempDir,
@@ -224,15 +238,20 @@ impl Daemon {
         let tables = MemoryTables::default();
         let store = Store::open(folder.path()).unwrap();
         let desired = Desired::merged(site, vec![service("file", ":80")], store.load().unwrap()).unwrap();
-        let engine = Engine::start(desired, store, tables.clone()).unwrap();
+        let engine = Arc::new(Engine::start(desired, store, tables.clone()).unwrap());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let bound = runtime.block_on(ControlSocket::bind(&socket)).unwrap();
-        runtime.spawn(control::serve(bound, Arc::new(engine), std::future::pending()));
-        Self { tables, socket, runtime, _folder: folder }
+        runtime.spawn(control::serve(bound, engine.clone(), std::future::pending()));
+        Self { tables, engine, socket, runtime, _folder: folder }
     }
 
     pub fn client(&self) -> Client {
         Client::new(&self.socket)
+    }
+
+    /// From here on the packet tables are looked at now and then.
+    pub fn look_out(&self) {
+        self.runtime.spawn(lifecycle::look_out(self.engine.clone()));
     }
 
     /// Waits for an answer of the client.

@@ -93,7 +93,7 @@ fn backend_path(service: &str, address: SocketAddr) -> String {
     format!("{}/backends/{}", service_path(service), utf8_percent_encode(&address, NON_ALPHANUMERIC))
 }
 
-fn with_arguments(path: &str, arguments: &impl Serialize) -> Result<String, ClientError> {
+pub(super) fn with_arguments(path: &str, arguments: &impl Serialize) -> Result<String, ClientError> {
     let arguments = serde_urlencoded::to_string(arguments).map_err(anyhow::Error::from)?;
     Ok(if arguments.is_empty() { path.to_owned() } else { format!("{path}?{arguments}") })
 }

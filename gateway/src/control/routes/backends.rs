@@ -13,7 +13,7 @@ use crate::{
     },
     lifecycle::{self, Desired, PacketTables, Refusal},
     model::{
-        BackendState, NewBackend,
+        NewBackend,
         change::{BackendChange, DrainOrder},
     },
 };
@@ -44,7 +44,6 @@ pub async fn add<P: PacketTables>(
     identify(&mut backend)?;
     let (service, address) = (name.clone(), backend.address);
     let desired = gateway.change(move |desired| desired.add_backend(&service, backend)).await?;
-    log::info!("service {name}: backend {address} added");
     Ok((StatusCode::CREATED, Json(backend_in_force(&desired, &name, address)?)))
 }
 
@@ -56,12 +55,7 @@ pub async fn set<P: PacketTables>(
     let service = name.clone();
     let now = SystemTime::now();
     let desired = gateway.change(move |desired| desired.set_backend(&service, address, &change, now)).await?;
-    let backend = backend_in_force(&desired, &name, address)?;
-    match backend.state {
-        BackendState::Draining => log::info!("service {name}: backend {address} draining"),
-        _ => log::info!("service {name}: backend {address} active, weight {}", backend.weight),
-    }
-    Ok(Json(backend))
+    backend_in_force(&desired, &name, address).map(Json)
 }
 
 pub async fn drain<P: PacketTables>(
@@ -71,7 +65,6 @@ pub async fn drain<P: PacketTables>(
 ) -> Result<Json<BackendView>, ApiError> {
     let (service, now) = (name.clone(), SystemTime::now());
     let desired = gateway.change(move |desired| desired.drain_backend(&service, address, &order, now)).await?;
-    log::info!("service {name}: backend {address} draining");
     backend_in_force(&desired, &name, address).map(Json)
 }
 
@@ -79,9 +72,7 @@ pub async fn remove<P: PacketTables>(
     State(gateway): Shared<P>,
     Segments((name, address)): Segments<(String, SocketAddr)>,
 ) -> Result<StatusCode, ApiError> {
-    let service = name.clone();
-    gateway.change(move |desired| desired.remove_backend(&service, address)).await?;
-    log::info!("service {name}: backend {address} removed");
+    gateway.change(move |desired| desired.remove_backend(&name, address)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

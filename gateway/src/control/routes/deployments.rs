@@ -32,10 +32,7 @@ pub async fn begin<P: PacketTables>(
     }
     let (service, now) = (name.clone(), SystemTime::now());
     let desired = gateway.change(move |desired| desired.begin_deployment(&service, backends, options, now)).await?;
-    let deployment = latest(&desired, &name)?;
-    let (number, new, old) = (deployment.number, deployment.new.len(), deployment.old.len());
-    log::info!("service {name}: deployment {number} begins: {new} backends come, {old} go");
-    Ok((StatusCode::CREATED, Json(deployment)))
+    Ok((StatusCode::CREATED, Json(latest(&desired, &name)?)))
 }
 
 pub async fn cancel<P: PacketTables>(
@@ -45,7 +42,6 @@ pub async fn cancel<P: PacketTables>(
     let (service, now) = (name.clone(), SystemTime::now());
     let cancelled = move |desired: &Desired| desired.abandon(&service, "cancelled".into(), BTreeMap::new(), now);
     let desired = gateway.change(cancelled).await?;
-    log::info!("service {name}: the deployment is cancelled, nothing was switched");
     latest(&desired, &name).map(Json)
 }
 

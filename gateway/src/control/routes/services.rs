@@ -33,7 +33,6 @@ pub async fn add<P: PacketTables>(
     new.backends.iter_mut().try_for_each(super::backends::identify)?;
     let name = new.name.clone();
     let desired = gateway.change(|desired| desired.add_service(new)).await?;
-    log::info!("service {name} added");
     Ok((StatusCode::CREATED, Json(in_force(&desired, &name)?)))
 }
 
@@ -44,7 +43,6 @@ pub async fn set<P: PacketTables>(
 ) -> Result<Json<ServiceView>, ApiError> {
     let service = name.clone();
     let desired = gateway.change(move |desired| desired.set_service(&service, &change)).await?;
-    log::info!("service {name} changed");
     in_force(&desired, &name).map(Json)
 }
 
@@ -52,9 +50,7 @@ pub async fn remove<P: PacketTables>(
     State(gateway): Shared<P>,
     Segments(name): Segments<String>,
 ) -> Result<StatusCode, ApiError> {
-    let service = name.clone();
-    gateway.change(move |desired| desired.remove_service(&service)).await?;
-    log::info!("service {name} removed");
+    gateway.change(move |desired| desired.remove_service(&name)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -51,6 +51,20 @@ impl Entry {
 }
 
 impl Desired {
+    /// The services that are others than in `before`, each as it was and as it is.
+    pub fn changed_since<'a>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = (Option<&'a Entry>, Option<&'a Entry>)> {
+        before.services.diff(&self.services).filter_map(|difference| match difference {
+            DiffItem::Remove(_, entry) => Some((Some(&**entry), None)),
+            DiffItem::Add(_, entry) => Some((None, Some(&**entry))),
+            DiffItem::Update { old: (_, old), new: (_, new) } => {
+                (!Arc::ptr_eq(old, new)).then_some((Some(&**old), Some(&**new)))
+            }
+        })
+    }
+
     /// The writes that bring a store of `before` to this state.
     pub fn writes_since(&self, before: &Self) -> Vec<Write> {
         let write = |difference: DiffItem<'_, '_, Arc<str>, Arc<Entry>>| match difference {

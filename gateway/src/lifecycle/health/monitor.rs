@@ -18,7 +18,7 @@ use tokio::{
 use super::{pace::Pace, probe::Probe, streak::Streak, watch::watch};
 use crate::{
     lifecycle::{Desired, Engine, HealthBook, Observation, PacketTables, ResolvedService},
-    model::{Backend, BackendState, Health, HealthReport, HealthStatus, Service},
+    model::{Backend, BackendState, Health, HealthReport, HealthStatus},
 };
 
 /// Changes that come within this time are one step for the packet tables.
@@ -168,7 +168,6 @@ impl Monitor {
             let watch = watched.backends.get_mut(backend).filter(|watch| watch.id == id)?;
             if watch.status != report.status {
                 watch.status = report.status;
-                log_change(&watched.resolved.service, *backend, report);
             }
             Some(observation)
         });
@@ -190,18 +189,6 @@ async fn hand_over<P: PacketTables>(engine: &Arc<Engine<P>>, observations: Vec<O
         let Err(error) = spawn_blocking(move || engine.observe(observations)).await? else { return Ok(()) };
         log::error!("what probes have found out is not in force: {error}");
         time::sleep(RETRY).await;
-    }
-}
-
-fn log_change(service: &Service, address: SocketAddr, report: &HealthReport) {
-    let is_active = |backend: &Backend| backend.address == address && backend.state == BackendState::Active;
-    match report {
-        HealthReport { status: HealthStatus::Down, error: Some(error), .. } => {
-            let is_missed = service.backends.iter().any(is_active);
-            let level = if is_missed { log::Level::Warn } else { log::Level::Info };
-            log::log!(level, "service {}: backend {address} is down: {error}", service.name);
-        }
-        _ => log::info!("service {}: backend {address} is up", service.name),
     }
 }
 

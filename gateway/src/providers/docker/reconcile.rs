@@ -52,10 +52,9 @@ impl<P: PacketTables> Reconciler<P> {
         self.report([sentence].into());
     }
 
-    /// Logs what is new, and shows what is true.
+    /// Shows what is true; what is new is told.
     fn report(&mut self, findings: BTreeSet<String>) {
         if findings != self.findings {
-            findings.difference(&self.findings).for_each(|finding| log::warn!("{finding}"));
             self.engine.warn(SOURCE, findings.iter().cloned().collect());
             self.findings = findings;
         }
@@ -80,7 +79,7 @@ fn take_due<P: PacketTables>(engine: &Engine<P>, mut wanted: BTreeMap<String, Ve
         findings.extend(due.findings);
         for action in &due.actions {
             match take(engine, service, action) {
-                Ok(()) => log::info!("service {service}: {}", describe(action)),
+                Ok(()) => log::debug!("service {service}: {}", describe(action)),
                 Err(error) => findings.push(format!("containers of service {service}: {error}")),
             }
         }
