@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod host;
 pub mod http_server;
 pub mod lifecycle;
+mod logging;
 pub mod model;
 pub mod providers;
 pub mod store;

@@ -6,7 +6,10 @@ use anyhow::Result;
 use clap::{ArgGroup, builder::NonEmptyStringValueParser};
 
 use super::pins::Pins;
-use crate::daemon::{self, Host, RunOptions};
+use crate::{
+    daemon::{self, Host, RunOptions},
+    logging::{self, LogFormat},
+};
 
 /// Run the daemon: attach the datapath, serve the control socket, until SIGTERM or SIGINT
 #[derive(Debug, clap::Args)]
@@ -33,6 +36,9 @@ pub struct Run {
     /// Set the sysctls that forwarding needs; they stay set
     #[arg(long)]
     set_sysctls: bool,
+    /// What is logged to stderr: sentences, or a JSON object a line
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    log_format: LogFormat,
     #[command(flatten)]
     pins: Pins,
 }
@@ -41,8 +47,8 @@ impl Run {
     /// Runs the daemon on the host that `host` makes of the options, before there is a second thread; `socket` wins over
     /// the file's.
     pub fn execute<H: Host>(self, socket: Option<PathBuf>, host: impl FnOnce(&RunOptions) -> Result<H>) -> Result<()> {
-        env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
-        let Self { config, interfaces, state, detach_on_exit, set_sysctls, pins } = self;
+        let Self { config, interfaces, state, detach_on_exit, set_sysctls, log_format, pins } = self;
+        logging::start(log_format);
         let pins = pins.folder;
         let options = RunOptions { config, interfaces, socket, state, detach_on_exit, pins, set_sysctls };
         let host = host(&options)?;
@@ -69,10 +75,13 @@ mod tests {
 
     #[test]
     fn file_and_flags_go_together() {
-        let run = parse("--config a.toml --interface eth0 --interface eth1 --detach-on-exit --set-sysctls").unwrap();
+        let run =
+            parse("--config a.toml --interface eth0 --interface eth1 --detach-on-exit --set-sysctls --log-format json")
+                .unwrap();
         assert_eq!(run.config, Some("a.toml".into()));
         assert_eq!(run.interfaces, ["eth0", "eth1"]);
         assert!(run.detach_on_exit && run.set_sysctls);
+        assert_eq!(run.log_format, LogFormat::Json);
     }
 
     #[test]

@@ -22,6 +22,10 @@ async fn record(Extension(peer): Extension<Peer>, request: Request, next: Next) 
     // Both are of a few characters that HTTP allows: nobody can write a line of their own.
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = next.run(request).await;
-    log::info!("{method} {path} of {peer}: {}", response.status());
+    let status = response.status();
+    log::info!(
+        method = method.as_str(), path = path.as_str(), peer:%, status = status.as_u16();
+        "{method} {path} of {peer}: {status}"
+    );
     response
 }
