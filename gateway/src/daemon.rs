@@ -1,7 +1,7 @@
 //! The daemon, from start to stop.
 //!
-//! No interface is touched before the configuration, the state store and the control socket are found good, and the
-//! services of the file and of the store found to go together. A reload that is refused leaves everything as it is.
+//! No interface is touched before the configuration, the state store, the control socket and the metrics' address are found
+//! good, and the services of the file and of the store found to go together. A reload that is refused leaves everything as it is.
 //! The datapath outlives the daemon unless it was asked to take it off.
 
 use std::{io::Write, sync::Arc};
@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     control::{self, ControlSocket},
     lifecycle::{self, Desired, Engine, PacketTables, Stopper, health},
+    metrics::Exporter,
     model::event::Happening,
     providers::docker,
     store::Store,
@@ -47,6 +48,7 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
     let mut config = options.load()?;
     let store = Store::open(&config.control.state)?;
     let socket = ControlSocket::bind(&config.control.socket).await?;
+    let exporter = Exporter::start(config.metrics.as_ref().map(|metrics| metrics.listen)).await?;
     let site = host.site(&config).await?;
     let desired = Desired::merged(site.clone(), config.services.clone(), store.load()?)?;
 
@@ -56,9 +58,10 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
     let (stop, stopped) = oneshot::channel::<()>();
     let server = control::serve(socket, engine.clone(), async move { drop(stopped.await) });
     let server = tokio::spawn(server);
+    let upkeep = tokio::spawn(host.attend(engine.clone()));
+    exporter.ready(engine.clone(), upkeep.abort_handle());
     announce_ready(&config, &engine);
 
-    let upkeep = tokio::spawn(host.attend(engine.clone()));
     let probes = tokio::spawn(watch_health(engine.clone()));
     let docker = config.docker.clone().unwrap_or_default().socket;
     let conductor = tokio::spawn(lifecycle::conduct(engine.clone(), Stopper { docker }));
@@ -74,7 +77,7 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
     engine.events().publish([Happening::DaemonStopping]);
     engine.events().close();
     notify(&[NotifyState::Stopping]);
-    drop(stop);
+    drop((exporter, stop));
     server.await.context("serve the control socket")?;
     probes.abort();
     upkeep.abort();

@@ -16,6 +16,7 @@ use std::{
     os::fd::AsFd,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -31,7 +32,7 @@ pub use pins::Pins;
 use self::programs::Programs;
 use crate::{
     host::links::Interface,
-    model::flow::FlowMap,
+    model::{flow::FlowMap, status::Hook},
     tables::flow_table::{FLOWS, HALF_OPEN},
 };
 
@@ -138,6 +139,14 @@ impl Datapath {
         }
         Programs::forget_others(&self.pins, object(self.flow_map))?;
         Ok(qdiscs)
+    }
+
+    /// How often each program has run and for how long, as far as the kernel has counted it.
+    pub fn run_times(&self) -> Result<[(Hook, u64, Duration); 2]> {
+        let programs = self.programs();
+        let (xdp, tc) = (programs.xdp.info(), programs.tc.info());
+        let (xdp, tc) = (xdp.context("ask for the XDP program")?, tc.context("ask for the TC program")?);
+        Ok([(Hook::Xdp, xdp.run_count(), xdp.run_time()), (Hook::Tc, tc.run_count(), tc.run_time())])
     }
 
     /// Gives fresh maps what never changes: the flow table's size and the secrets of the hashes.

@@ -10,6 +10,7 @@ pub mod host;
 pub mod http_server;
 pub mod lifecycle;
 mod logging;
+pub mod metrics;
 pub mod model;
 pub mod providers;
 pub mod store;

@@ -43,7 +43,10 @@ use crate::{
     model::{
         Answer,
         flow::{FlowFilter, FlowPage},
-        status::{Action, AttachMode, BackendCounters, DatapathStatus, InterfaceStatus, ReasonCount, TableFill},
+        status::{
+            Action, AttachMode, BackendCounters, DatapathStatus, Hook, InterfaceStatus, ProgramStatus, ReasonCount,
+            SweepTotals, TableFill,
+        },
     },
 };
 
@@ -70,7 +73,9 @@ pub struct Tables {
     interfaces: Vec<Attached>,
     warnings: Vec<String>,
     idle_timeouts: HashMap<String, u32>,
-    swept: Mutex<Swept>,
+    /// Of the latest sweep, and of all.
+    swept: Mutex<(Swept, SweepTotals)>,
+    programs: Option<Arc<Datapath>>,
 }
 
 impl Tables {
@@ -100,6 +105,7 @@ impl Tables {
             warnings: Vec::new(),
             idle_timeouts: HashMap::new(),
             swept: Mutex::default(),
+            programs: None,
         };
         tables.write_snat(open("SNAT")?, snat)?;
         let settings = Settings {
@@ -163,6 +169,11 @@ impl Tables {
         self.interfaces = interfaces;
     }
 
+    /// The programs that `status` tells the run time of.
+    pub fn set_programs(&mut self, datapath: Arc<Datapath>) {
+        self.programs = Some(datapath);
+    }
+
     /// What `status` warns of.
     pub fn set_warnings(&mut self, warnings: Vec<String>) {
         self.warnings = warnings;
@@ -183,13 +194,25 @@ impl Tables {
         move |backend| by_backend.get(backend as usize).copied().unwrap_or(default)
     }
 
-    /// Takes a sweep's findings over: table fill for `status`, and indices that can be given away.
-    pub fn take_swept(&mut self, swept: Swept) -> Result<()> {
-        let unnamed: Vec<u32> = self.backends.retired().filter(|index| !swept.by_backend.contains_key(index)).collect();
-        for index in unnamed {
-            self.backends.free(index)?;
+    /// The indices of backends that are wanted no more.
+    pub fn retired(&self) -> Vec<u32> {
+        self.backends.retired().collect()
+    }
+
+    /// Takes a sweep's findings over: table fill for `status`, and indices that can be given away. Those are of `retired`,
+    /// which had been retired before it began: it may have missed the last flow of any other.
+    pub fn take_swept(&mut self, swept: Swept, retired: &[u32]) -> Result<()> {
+        for index in retired.iter().filter(|index| !swept.by_backend.contains_key(index)) {
+            self.backends.free(*index)?;
         }
-        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = swept;
+        let mut latest = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, SweepTotals { sweeps, removed, time_ns }) = *latest;
+        let totals = SweepTotals {
+            sweeps: sweeps + 1,
+            removed: removed + swept.removed,
+            time_ns: time_ns + u64::try_from(swept.took.as_nanos()).unwrap_or(u64::MAX),
+        };
+        *latest = (swept, totals);
         Ok(())
     }
 
@@ -259,7 +282,9 @@ impl PacketTables for Tables {
     }
 
     fn backend_counters(&self) -> Result<Vec<BackendCounters>> {
-        self.backends.totals()
+        let source_ports = self.source_ports();
+        let swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        self.backends.totals(|index| swept.0.by_backend.get(&index).copied().unwrap_or_default(), &source_ports)
     }
 
     fn reasons(&self) -> Result<Vec<ReasonCount>> {
@@ -284,6 +309,8 @@ impl PacketTables for Tables {
             flows,
             half_open,
             reasons: self.reason_counts()?,
+            programs: self.program_status()?,
+            sweeps: self.swept.lock().unwrap_or_else(PoisonError::into_inner).1,
             warnings,
         })
     }
@@ -293,8 +320,21 @@ impl Tables {
     /// Source ports towards each backend, as the latest sweep has seen them.
     fn source_ports(&self) -> BTreeMap<SocketAddr, TableFill> {
         let swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = |index| swept.by_backend.get(&index).map_or(0, |named| named.ports);
+        let taken = |index| swept.0.by_backend.get(&index).map_or(0, |named| named.ports);
         fill::source_ports(&self.backends, taken, &self.settings.get(0))
+    }
+
+    /// The packet programs, each with the interfaces that it is on: TC on all, XDP where the mode is one of XDP's.
+    fn program_status(&self) -> Result<Vec<ProgramStatus>> {
+        let Some(datapath) = &self.programs else { return Ok(Vec::new()) };
+        let on = |hook| self.interfaces.iter().filter(move |it| hook == Hook::Tc || it.mode != AttachMode::Tc);
+        let status = |(hook, runs, run_time): (Hook, u64, Duration)| ProgramStatus {
+            hook,
+            interfaces: on(hook).map(|it| it.name.clone()).collect(),
+            runs,
+            run_time_ns: u64::try_from(run_time.as_nanos()).unwrap_or(u64::MAX),
+        };
+        Ok(datapath.run_times()?.into_iter().map(status).collect())
     }
 
     /// Packets by reason. What XDP passes to the kernel comes by the TC program next, which counts it again: so

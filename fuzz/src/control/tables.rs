@@ -71,7 +71,6 @@ impl PacketTables for Tables {
 
     fn status(&self) -> Result<DatapathStatus> {
         let fill = TableFill { open: 0, capacity: 1 };
-        let (interfaces, reasons, warnings) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(DatapathStatus { interfaces, flows: fill, half_open: fill, reasons, warnings })
+        Ok(DatapathStatus { flows: fill, half_open: fill, ..DatapathStatus::default() })
     }
 }

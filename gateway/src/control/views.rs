@@ -75,6 +75,9 @@ pub struct Counters {
     #[serde(default)]
     pub port_probes: u64,
     pub open_flows: u64,
+    /// Handshakes under way when the flow tables were last swept.
+    #[serde(default)]
+    pub half_open: u64,
     /// From clients to the backend.
     pub original: Traffic,
     /// From the backend to clients.
@@ -233,8 +236,19 @@ fn url(site: &Site, listen: &[SocketAddr]) -> String {
 
 impl From<&BackendCounters> for Counters {
     fn from(counters: &BackendCounters) -> Self {
-        let BackendCounters { connections, attempts, refused, unanswered, open_flows, .. } = *counters;
+        let BackendCounters { connections, attempts, refused, unanswered, open_flows, half_open, .. } = *counters;
         let BackendCounters { handshakes, port_probes, original, reply, .. } = *counters;
-        Self { connections, attempts, refused, unanswered, handshakes, port_probes, open_flows, original, reply }
+        Self {
+            connections,
+            attempts,
+            refused,
+            unanswered,
+            handshakes,
+            port_probes,
+            open_flows,
+            half_open,
+            original,
+            reply,
+        }
     }
 }

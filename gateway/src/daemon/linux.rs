@@ -58,14 +58,14 @@ impl LinuxHost {
         config: &Config,
         site: &Site,
         wanted: &[Interface],
-    ) -> Result<(Datapath, Tables, Vec<Attached>)> {
+    ) -> Result<(Arc<Datapath>, Tables, Vec<Attached>)> {
         let capacity = Capacity {
             flows: config.flows.capacity,
             half_open: config.flows.half_open,
             backends: config.backends.capacity,
             flow_map: config.flows.table,
         };
-        let datapath = Datapath::load(self.pins.clone(), capacity)?;
+        let datapath = Arc::new(Datapath::load(self.pins.clone(), capacity)?);
         let snat = Snat { addresses: site.snat.clone(), ports: site.snat_ports };
         let mut tables = Tables::new(&datapath, &snat, &config.flows, Terms::from(&site.defaults))?;
         let mut attached = Vec::with_capacity(wanted.len());
@@ -79,6 +79,7 @@ impl LinuxHost {
         let mut warnings: Vec<String> = attached.iter().filter_map(|it| it.warning.clone()).collect();
         warnings.extend(config.warnings.iter().map(ToString::to_string));
         tables.set_interfaces(attached.clone());
+        tables.set_programs(datapath.clone());
         tables.set_warnings(warnings);
         Ok((datapath, tables, attached))
     }
@@ -117,7 +118,7 @@ impl Host for LinuxHost {
         let fresh = !self.pins.exist();
         match self.attach_all(config, site, &wanted).await {
             Ok((datapath, tables, attached)) => {
-                self.datapath = Some((Arc::new(datapath), attached));
+                self.datapath = Some((datapath, attached));
                 Ok(tables)
             }
             Err(error) => {

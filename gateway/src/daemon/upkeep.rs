@@ -92,12 +92,12 @@ async fn sweep(mut sweeper: Sweeper, engine: &Arc<Engine<Tables>>) -> Result<()>
         let engine = engine.clone();
         let started = Instant::now();
         sweeper = spawn_blocking(move || -> Result<Sweeper> {
-            let idle_timeouts = engine.attend(|tables| Ok(tables.idle_timeouts()))?;
+            let (idle_timeouts, retired) = engine.attend(|tables| Ok((tables.idle_timeouts(), tables.retired())))?;
             let swept = sweeper.sweep(idle_timeouts)?;
             if swept.removed > 0 {
                 log::debug!("swept {} flows, {} are left", swept.removed, swept.flows);
             }
-            engine.attend(|tables| tables.take_swept(swept))?;
+            engine.attend(|tables| tables.take_swept(swept, &retired))?;
             Ok(sweeper)
         })
         .await??;

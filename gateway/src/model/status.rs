@@ -19,6 +19,12 @@ pub struct DatapathStatus {
     /// Flows in their handshake.
     pub half_open: TableFill,
     pub reasons: Vec<ReasonCount>,
+    /// The packet programs, one for each hook.
+    #[serde(default)]
+    pub programs: Vec<ProgramStatus>,
+    /// What this daemon's sweeps of the flow tables came to.
+    #[serde(default)]
+    pub sweeps: SweepTotals,
     /// What the operator ought to know, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -49,6 +55,46 @@ impl AttachMode {
             Self::Tc => "tc",
         }
     }
+}
+
+/// A packet program in the kernel. It is one for all interfaces that it is attached to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramStatus {
+    pub hook: Hook,
+    /// The interfaces it is attached to.
+    pub interfaces: Vec<String>,
+    /// How often it has run while the kernel counted that, which it does while `kernel.bpf_stats_enabled` is 1.
+    pub runs: u64,
+    /// How long those runs took, in nanoseconds.
+    pub run_time_ns: u64,
+}
+
+/// Where in the kernel a packet program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hook {
+    Xdp,
+    Tc,
+}
+
+impl Hook {
+    /// The name used in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Xdp => "xdp",
+            Self::Tc => "tc",
+        }
+    }
+}
+
+/// What the sweeps since the daemon's start came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepTotals {
+    pub sweeps: u64,
+    /// Flows that were over and have been removed.
+    pub removed: u64,
+    /// How long all sweeps took, in nanoseconds.
+    pub time_ns: u64,
 }
 
 /// How full a table of flows is.
@@ -99,6 +145,13 @@ pub struct BackendCounters {
     /// Connections whose handshake completed.
     pub connections: u64,
     pub open_flows: u64,
+    /// Handshakes under way when the flow tables were last swept.
+    pub half_open: u64,
+    /// Source ports taken towards its address when the flow tables were last swept, of how many there are; services that
+    /// share an address share its ports.
+    pub source_ports: TableFill,
+    /// It is wanted no more, and is here for the connections that it still has.
+    pub removed: bool,
     /// SYNs given to it, those that clients repeat included.
     pub attempts: u64,
     /// Attempts that it answered by a reset.

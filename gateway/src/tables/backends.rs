@@ -5,7 +5,7 @@
 
 use std::{
     array,
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::{IpAddr, SocketAddr},
     time::Instant,
 };
@@ -17,11 +17,12 @@ use gateway_common::abi;
 use super::{
     mapped::MappedArray,
     retired::{Retired, Terms},
+    sweep::Named,
 };
 use crate::model::{
     Answer, Backend,
     flow::Traffic,
-    status::{BackendCounters, Handshakes},
+    status::{BackendCounters, Handshakes, TableFill},
 };
 
 /// A backend's service and address.
@@ -190,17 +191,34 @@ impl Backends {
         Ok(())
     }
 
-    /// Totals of every backend that is wanted.
-    pub fn totals(&self) -> Result<Vec<BackendCounters>> {
-        let all = self.indices.iter().flat_map(|(service, indices)| indices.iter().map(move |entry| (service, entry)));
-        all.map(|(service, (address, index))| {
-            let per_cpu = self.counters.get(index, 0).context("read the backend counters")?;
+    /// Totals of every backend that is wanted, and of those that flows may still name; of several with one name, of the
+    /// one that is wanted or was last. `swept` tells what a sweep has found out about an index, `source_ports` how many
+    /// ports are taken towards an address.
+    pub fn totals(
+        &self,
+        swept: impl Fn(u32) -> Named,
+        source_ports: &BTreeMap<SocketAddr, TableFill>,
+    ) -> Result<Vec<BackendCounters>> {
+        let mut named: HashMap<(&str, SocketAddr), (u32, bool)> = HashMap::with_capacity(self.names.len());
+        for index in self.retired() {
+            if let Some(name) = self.name(index) {
+                named.insert((&name.service, name.address), (index, true));
+            }
+        }
+        for (service, indices) in &self.indices {
+            named.extend(indices.iter().map(|(address, index)| ((service.as_str(), *address), (*index, false))));
+        }
+        let row = |((service, address), (index, removed)): ((&str, SocketAddr), (u32, bool))| {
+            let per_cpu = self.counters.get(&index, 0).context("read the backend counters")?;
             let sum = |pick: fn(&abi::BackendCounters) -> u64| per_cpu.iter().map(pick).sum();
             Ok(BackendCounters {
-                service: service.clone(),
-                backend: *address,
+                service: service.to_owned(),
+                backend: address,
                 connections: sum(|counters| counters.connections),
-                open_flows: self.open_flows(*index),
+                open_flows: self.open_flows(index),
+                half_open: swept(index).half_open,
+                source_ports: source_ports.get(&address).copied().unwrap_or_default(),
+                removed,
                 attempts: sum(|counters| counters.attempts),
                 refused: sum(|counters| counters.refused),
                 unanswered: sum(|counters| counters.unanswered),
@@ -220,8 +238,8 @@ impl Backends {
                     bytes: sum(|counters| counters.traffic[1].bytes),
                 },
             })
-        })
-        .collect()
+        };
+        named.into_iter().map(row).collect()
     }
 
     fn allocate(&mut self) -> Result<u32> {

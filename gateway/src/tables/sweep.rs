@@ -3,7 +3,11 @@
 //! A sweep reads the tables once and judges most entries by themselves; only where one looks over is its twin fetched.
 //! Finished flows rest before they go, unless the table is so full that new ones would soon be refused.
 
-use std::{collections::HashMap, sync::atomic::Ordering};
+use std::{
+    collections::HashMap,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use aya::maps::MapData;
@@ -30,6 +34,7 @@ pub struct Swept {
     pub flows: u64,
     pub half_open: u64,
     pub removed: u64,
+    pub took: Duration,
     /// What names each backend still.
     pub by_backend: HashMap<u32, Named>,
 }
@@ -38,6 +43,8 @@ pub struct Swept {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Named {
     pub flows: u64,
+    /// Those of the table of half-open flows among them.
+    pub half_open: u64,
     /// Source ports that are taken towards it, by resting tuples too.
     pub ports: u64,
 }
@@ -68,7 +75,7 @@ impl Sweeper {
 
     /// One pass over both tables. `idle_timeout` gives a backend's limit for established flows, in ticks.
     pub fn sweep(&mut self, idle_timeout: impl Fn(u32) -> u32) -> Result<Swept> {
-        let now = clock::now()?;
+        let (started, now) = (Instant::now(), clock::now()?);
         let mut swept = Swept::default();
         // By backend: there are fewer of them than flows by far.
         let mut named = vec![Named::default(); self.open_flows.len() as usize];
@@ -77,6 +84,7 @@ impl Sweeper {
         swept.by_backend = (0..).zip(named).filter(|(_, named)| *named != Named::default()).collect();
         self.accounts.correct()?;
         self.flows.recycle()?;
+        swept.took = started.elapsed();
         Ok(swept)
     }
 
@@ -87,8 +95,13 @@ impl Sweeper {
             if is_over(entry) {
                 over.push(entry.from);
             } else {
-                swept.half_open += u64::from(entry.direction == Direction::Original);
                 name(named, entry);
+                if entry.direction == Direction::Original {
+                    swept.half_open += 1;
+                    if let Some(named) = named.get_mut(entry.backend as usize) {
+                        named.half_open += 1;
+                    }
+                }
             }
         })?;
         // Quiet for minutes in each direction by itself: a handshake is short.

@@ -8,6 +8,7 @@ mod engine;
 mod events;
 mod health;
 mod hostile;
+mod metrics;
 mod ports;
 mod socket;
 mod support;

@@ -20,7 +20,8 @@ use gateway::{
         change::NewService,
         flow::{Flow, FlowFilter, FlowPage, FlowState, Traffic},
         status::{
-            Action, AttachMode, BackendCounters, DatapathStatus, Handshakes, InterfaceStatus, ReasonCount, TableFill,
+            Action, AttachMode, BackendCounters, DatapathStatus, Handshakes, Hook, InterfaceStatus, ProgramStatus,
+            ReasonCount, SweepTotals, TableFill,
         },
     },
     store::Store,
@@ -140,10 +141,16 @@ impl PacketTables for MemoryTables {
                 backend,
                 connections: 1,
                 open_flows: 1,
+                half_open: 2,
+                source_ports: TableFill { open: 3, capacity: 4536 },
+                removed: false,
                 attempts: 1,
                 refused: 0,
                 unanswered: 0,
-                handshakes: Handshakes { sum_us: 40, ..Handshakes::default() },
+                handshakes: Handshakes {
+                    buckets: [1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+                    sum_us: 2_500_000,
+                },
                 port_probes: 1,
                 original: traffic,
                 reply: traffic,
@@ -162,7 +169,11 @@ impl PacketTables for MemoryTables {
         let fill = TableFill { open: 1, capacity: 100 };
         let warnings = vec!["eth0 has no native XDP".into()];
         let reasons = self.reasons()?;
-        Ok(DatapathStatus { interfaces: vec![interface], flows: fill, half_open: fill, reasons, warnings })
+        let programs =
+            vec![ProgramStatus { hook: Hook::Xdp, interfaces: vec!["eth0".into()], runs: 7, run_time_ns: 700 }];
+        let sweeps = SweepTotals { sweeps: 2, removed: 5, time_ns: 3_000_000 };
+        let interfaces = vec![interface];
+        Ok(DatapathStatus { interfaces, flows: fill, half_open: fill, reasons, programs, sweeps, warnings })
     }
 }
 

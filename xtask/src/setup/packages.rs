@@ -58,13 +58,14 @@ const LAB: [(&str, &str); 13] = [
 ];
 
 /// Servers that people run behind a gateway, and their clients, each with the package that brings it.
-const APPLICATIONS: [(&str, &str); 8] = [
+const APPLICATIONS: [(&str, &str); 9] = [
     ("etcd", "etcd-server"),
     ("etcdctl", "etcd-client"),
     ("mosquitto", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
     ("nginx", "nginx"),
     ("openssl", "openssl"),
+    ("promtool", "prometheus"),
     ("redis-benchmark", "redis-tools"),
     ("redis-server", "redis-server"),
 ];

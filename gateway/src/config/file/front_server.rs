@@ -78,8 +78,6 @@ fn read_metrics(mut section: Section<'_, '_>, snat_ports: Option<PortRange>) -> 
         let message = format!("listen: port {port} is inside the snat range {range}");
         section.error(&place, fault(message, "choose a port outside it or change [snat] ports"));
     }
-    let remedy = "use `gateway status --json` and `gateway backend list --json`";
-    section.warn(&section.place(), fault("metrics are not served by this version", remedy));
     if !listen.ip().is_loopback() {
         let remedy = "use 127.0.0.1, or see to it that a firewall protects the port";
         section.warn(&place, fault(format!("listen: {listen} can be read by anyone who reaches it"), remedy));

@@ -75,7 +75,7 @@ impl<P: PacketTables> Gateway<P> {
 
     fn counters(&self) -> Result<CounterIndex, ApiError> {
         let mut index = CounterIndex::default();
-        for row in self.engine.backend_counters()? {
+        for row in self.engine.backend_counters()?.into_iter().filter(|row| !row.removed) {
             let counters = Counters::from(&row);
             index.0.entry(row.service).or_default().insert(row.backend, counters);
         }
