@@ -35,6 +35,7 @@ mod progress;
 mod run;
 mod service;
 mod status;
+mod version;
 
 pub use detach::Detach;
 pub use exit::report;
@@ -45,6 +46,7 @@ pub use run::Run;
 #[command(
     name = "gateway",
     version,
+    long_version = version::long(),
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no daemon, 4 not found, 5 refused"
