@@ -7,6 +7,7 @@
 mod attach;
 mod inspect;
 mod object_kind;
+mod other_programs;
 mod pins;
 mod program_maps;
 mod programs;
@@ -23,10 +24,13 @@ use anyhow::{Context, Result};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapType},
+    util::nr_cpus,
 };
+use aya_obj::Object;
 use gateway_common::abi::{Settings, buckets_for};
 
-pub use attach::{Attached, Wanted};
+pub use attach::{Attached, Wanted, faces_containers};
+pub use other_programs::{OtherProgram, other_xdp, tc_before};
 pub use pins::Pins;
 
 use self::programs::Programs;
@@ -202,6 +206,39 @@ pub fn check_pins(pins: &Pins) -> Result<()> {
 
 /// Lets the kernel judge the programs, over small tables, and drops them.
 pub fn try_load() -> Result<()> {
+    programs::verify(&mut load_small()?)
+}
+
+/// Attaches the XDP program natively, over empty tables, to an interface that has none, and takes it off: for a moment
+/// every packet passes through it to the kernel.
+pub fn try_attach(index: u32) -> Result<()> {
+    let mut ebpf = load_small()?;
+    programs::verify(&mut ebpf)?;
+    programs::attach_for_a_moment(&mut ebpf, index)
+}
+
+/// The memory that tables of this capacity take at once, in bytes; those of [`FlowMap::Hash`] take theirs with use, and this
+/// much when they are full.
+pub fn table_memory(capacity: Capacity) -> Result<u64> {
+    /// What the kernel adds to an entry of a hash map, about.
+    const HASH_OVERHEAD: u64 = 64;
+    let object = Object::parse(object(capacity.flow_map)).context("read the packet programs")?;
+    let processors = nr_cpus().map_err(|(_, error)| error).context("count the processors")? as u64;
+    let size = |(name, entries): (&str, u32)| {
+        let map = object.maps.get(name).with_context(|| format!("the packet programs have no map {name}"))?;
+        let value = u64::from(map.value_size()).next_multiple_of(8);
+        let is = |kind: MapType| map.map_type() == kind as u32;
+        let entry = match () {
+            () if is(MapType::Array) => value,
+            () if is(MapType::PerCpuArray) => value * processors,
+            () => value + u64::from(map.key_size()) + HASH_OVERHEAD,
+        };
+        anyhow::Ok(entry * u64::from(entries))
+    };
+    capacity.map_sizes().into_iter().map(size).sum()
+}
+
+fn load_small() -> Result<Ebpf> {
     let flow_map = FlowMap::default();
     let capacity = Capacity { flows: 1, half_open: 1, backends: 1, flow_map };
     let mut loader = EbpfLoader::new();
@@ -209,8 +246,7 @@ pub fn try_load() -> Result<()> {
     for (name, entries) in capacity.map_sizes() {
         loader.map_max_entries(name, entries);
     }
-    let mut ebpf = loader.load(object(flow_map)).context("load the maps")?;
-    programs::verify(&mut ebpf)
+    loader.load(object(flow_map)).context("load the maps")
 }
 
 /// What [`detach`] found.

@@ -1,89 +1,44 @@
 //! What this host can do for the gateway: a list of checks, each with what it found, why that matters, and the fix.
 //!
-//! Nothing on the host is changed: programs are verified and dropped, interfaces are only looked at. A check that lacks the
-//! right to look says so, and is neither good nor bad.
+//! Nothing on the host is changed: programs are verified and dropped, interfaces are only looked at. The exception is asked
+//! for, [`Scope::probe`]. A check that lacks the right to look says so, and is neither good nor bad.
 
-use std::path::PathBuf;
+use crate::{config::Config, datapath::Pins, host::sysctl::Family};
 
-use serde::Serialize;
-
-use crate::{datapath::Pins, host::sysctl::Family};
-
+mod backends;
+mod finding;
 mod interfaces;
 mod kernel;
+mod memory;
+mod offloads;
+mod other_programs;
+mod ports;
 mod process;
 mod programs;
+mod queues;
+mod rules;
+mod xdp;
+
+use finding::Check;
+pub use finding::{Finding, Outcome};
 
 /// What to look at.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// The interfaces that the gateway is to run on; none: those that are up.
-    pub interfaces: Vec<String>,
-    /// The families that it is to forward; empty: those that each interface has addresses of.
-    pub families: Vec<Family>,
+    /// What the gateway is to do. Without interfaces, those of the host that are up are looked at.
+    pub config: Config,
     pub pins: Pins,
-    /// The socket of the Docker daemon, if the gateway is to use one.
-    pub docker: Option<PathBuf>,
+    /// Attach a packet program natively for a moment, where an interface has none. A driver may reset its link for it.
+    pub probe: bool,
 }
 
-/// How a check went, from best to worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    Good,
-    /// This user may not look.
-    Unknown,
-    /// The gateway runs, but not as well as it could.
-    Warning,
-    /// The gateway cannot run.
-    Missing,
-}
-
-/// What one check found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    pub check: &'static str,
-    /// The interface that it is about, if it is about one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub interface: Option<String>,
-    pub outcome: Outcome,
-    pub found: String,
-    /// Why it matters.
-    pub why: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fix: Option<String>,
-}
-
-/// A check's name and why it matters.
-#[derive(Clone, Copy)]
-struct Check {
-    name: &'static str,
-    why: &'static str,
-}
-
-impl Check {
-    fn good(self, found: impl Into<String>) -> Finding {
-        let Self { name, why } = self;
-        Finding { check: name, interface: None, outcome: Outcome::Good, found: found.into(), why, fix: None }
-    }
-
-    fn unknown(self, found: impl Into<String>) -> Finding {
-        let fix = Some("run it as root".to_owned());
-        Finding { outcome: Outcome::Unknown, fix, ..self.good(found) }
-    }
-
-    fn warning(self, found: impl Into<String>, fix: impl Into<String>) -> Finding {
-        Finding { outcome: Outcome::Warning, fix: Some(fix.into()), ..self.good(found) }
-    }
-
-    fn missing(self, found: impl Into<String>, fix: impl Into<String>) -> Finding {
-        Finding { outcome: Outcome::Missing, fix: Some(fix.into()), ..self.good(found) }
-    }
-}
-
-impl Finding {
-    fn on(self, interface: &str) -> Self {
-        Self { interface: Some(interface.to_owned()), ..self }
+impl Scope {
+    /// The families that are to be forwarded; empty: those that each interface has addresses of.
+    fn families(&self) -> Vec<Family> {
+        let mut families: Vec<Family> = self.config.snat.addresses.iter().map(Family::of).collect();
+        families.sort_unstable_by_key(Family::to_string);
+        families.dedup();
+        families
     }
 }
 
@@ -101,14 +56,17 @@ pub async fn examine(scope: &Scope) -> Vec<Finding> {
         programs::file_system(scope.pins.root()),
         programs::pins(&scope.pins),
         programs::verifier(),
+        memory::tables(scope),
     ];
-    findings.extend(process::docker(scope.docker.as_deref()));
+    findings.extend(process::docker(scope.config.docker.as_ref().map(|docker| docker.socket.as_path())));
+    findings.extend(ports::findings(&scope.config));
     findings.extend(interfaces::findings(scope).await);
-    findings.extend(interfaces::rules().await);
+    findings.extend(backends::findings(&scope.config).await);
+    findings.extend(rules::findings().await);
     findings
 }
 
 /// Whether nothing that the gateway needs is known to be missing.
 pub fn can_run(findings: &[Finding]) -> bool {
-    findings.iter().all(|finding| finding.outcome != Outcome::Missing)
+    findings.iter().all(|finding| finding.result != Outcome::Error)
 }

@@ -5,8 +5,10 @@
 //! is asked for by the caller, and neighbour entries that others made are left alone.
 
 pub mod bpffs;
+pub mod device;
 pub mod docker;
 pub mod links;
+pub mod memory;
 mod neighbour_entry;
 pub mod neighbours;
 pub mod netfilter;

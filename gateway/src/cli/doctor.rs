@@ -12,10 +12,9 @@ use super::{
     pins::Pins,
 };
 use crate::{
-    config::Config,
+    config::{self, Config},
     datapath,
     doctor::{self, Finding, Outcome, Scope},
-    host::sysctl::Family,
 };
 
 /// Say what this host can do for the gateway, and what it lacks; needs no daemon and changes nothing
@@ -29,6 +28,10 @@ pub struct Doctor {
     /// Look at this interface (repeatable; those that are up, if neither it nor a file is given)
     #[arg(long = "interface", value_name = "IF", value_parser = NonEmptyStringValueParser::new())]
     interfaces: Vec<String>,
+    /// Try native XDP: attach a program that lets everything pass, where there is none, for a moment. Some drivers
+    /// reset their link for it, which interrupts traffic
+    #[arg(long)]
+    probe: bool,
     #[command(flatten)]
     pins: Pins,
     #[command(flatten)]
@@ -40,7 +43,7 @@ impl Doctor {
         let findings = doctor::examine(&self.scope()?).await;
         let can_run = doctor::can_run(&findings);
         if self.format.is_json() {
-            print(&serde_json::to_string_pretty(&json!({ "can_run": can_run, "findings": findings }))?)?;
+            print(&serde_json::to_string_pretty(&json!({ "can_run": can_run, "checks": findings }))?)?;
         } else {
             print(&text(&findings))?;
         }
@@ -48,37 +51,35 @@ impl Doctor {
     }
 
     fn scope(&self) -> Result<Scope> {
-        let config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
-        let mut interfaces: Vec<String> = config.interfaces.iter().map(|interface| interface.name.clone()).collect();
-        interfaces
-            .extend(self.interfaces.iter().filter(|name| !interfaces.contains(name)).cloned().collect::<Vec<_>>());
-        let mut families: Vec<Family> = config.snat.addresses.iter().map(Family::of).collect();
-        families.sort_unstable_by_key(Family::to_string);
-        families.dedup();
-        let pins = datapath::Pins::at(&self.pins.folder);
-        Ok(Scope { interfaces, families, pins, docker: config.docker.map(|docker| docker.socket) })
+        let mut config = self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
+        for name in &self.interfaces {
+            if config.interfaces.iter().all(|interface| interface.name != *name) {
+                config.interfaces.push(config::Interface { name: name.clone(), mode: config::Mode::Auto });
+            }
+        }
+        Ok(Scope { config, pins: datapath::Pins::at(&self.pins.folder), probe: self.probe })
     }
 }
 
 fn text(findings: &[Finding]) -> String {
     let rows = findings.iter().map(|finding| {
         let about = finding.interface.as_deref().unwrap_or("-");
-        vec![outcome(finding.outcome), cell(finding.check), cell(about), cell(&finding.found)]
+        vec![outcome(finding.result), cell(finding.name), cell(about), cell(&finding.detail)]
     });
     let remedies = findings.iter().filter_map(|finding| {
         let about = finding.interface.as_ref().map_or(String::new(), |interface| format!(" ({interface})"));
-        Some(format!("{}{about}: {}\n  {}", finding.check, finding.why, finding.fix.as_ref()?))
+        Some(format!("{}{about}: {}\n  {}", finding.name, finding.why, finding.fix.as_ref()?))
     });
     let remedies: Vec<String> = remedies.collect();
-    let table = table(&["", "CHECK", "INTERFACE", "FOUND"], rows);
+    let table = table(&["RESULT", "CHECK", "INTERFACE", "DETAIL"], rows);
     if remedies.is_empty() { table } else { format!("{table}\n\n{}", remedies.join("\n")) }
 }
 
 fn outcome(outcome: Outcome) -> Cell {
     match outcome {
-        Outcome::Good => Cell::new("good").fg(Color::Green),
+        Outcome::Ok => Cell::new("ok").fg(Color::Green),
         Outcome::Unknown => Cell::new("unknown").fg(Color::Cyan),
         Outcome::Warning => Cell::new("warning").fg(Color::Yellow),
-        Outcome::Missing => Cell::new("missing").fg(Color::Red),
+        Outcome::Error => Cell::new("error").fg(Color::Red),
     }
 }

@@ -77,7 +77,7 @@ pub fn detach(pins: &Pins, name: &str) -> Result<bool> {
 }
 
 /// Interfaces behind which packets have not left the host: they carry super-frames and unfinished checksums.
-fn faces_containers(kind: &Kind) -> bool {
+pub fn faces_containers(kind: &Kind) -> bool {
     !matches!(kind, Kind::Physical | Kind::Bond)
 }
 

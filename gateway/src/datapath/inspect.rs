@@ -113,7 +113,7 @@ fn no_foreign_names(pins: &Pins) -> Result<()> {
 }
 
 /// The pinned programs, of whatever build, by their identifiers, with those of their maps.
-fn pinned_programs(pins: &Pins) -> Result<HashMap<u32, HashSet<u32>>> {
+pub fn pinned_programs(pins: &Pins) -> Result<HashMap<u32, HashSet<u32>>> {
     let mut programs = HashMap::new();
     for build in list(&pins.programs())? {
         for (name, kind) in NAMES {

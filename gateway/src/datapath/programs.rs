@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use aya::{
     Ebpf,
     maps::MapData,
-    programs::{Program, SchedClassifier, Xdp},
+    programs::{Program, SchedClassifier, Xdp, XdpMode},
 };
 use aya_obj::{generated::bpf_prog_type, programs::XdpAttachType};
 
@@ -95,6 +95,14 @@ pub fn verify(ebpf: &mut Ebpf) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Runs the XDP program, which is loaded, natively on an interface, and takes it off.
+pub fn attach_for_a_moment(ebpf: &mut Ebpf, index: u32) -> Result<()> {
+    let program = ebpf.program_mut(XDP).with_context(|| format!("the object has no program {XDP}"))?;
+    let xdp: &mut Xdp = program.try_into().context("it is a program of another type")?;
+    let link = xdp.attach_to_if_index(index, XdpMode::Driver).context("the driver refuses it")?;
+    xdp.detach(link).context("take it off")
 }
 
 fn remove(folder: &Path) -> Result<()> {

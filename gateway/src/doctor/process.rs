@@ -9,9 +9,9 @@ pub(super) fn capabilities() -> Finding {
     let check = Check { name: "capabilities", why: "the kernel loads and attaches no programs without them" };
     let fix = "run it as root, or grant them to its service (packaging/gateway.service)";
     match privileges::effective(REQUIRED) {
-        Ok(had) if had == REQUIRED => check.good(privileges::names(had).join(", ")),
-        Ok(had) => check.missing(format!("{} are missing", privileges::names(REQUIRED - had).join(", ")), fix),
-        Err(error) => check.missing(format!("{error:#}"), fix),
+        Ok(had) if had == REQUIRED => check.ok(privileges::names(had).join(", ")),
+        Ok(had) => check.error(format!("{} are missing", privileges::names(REQUIRED - had).join(", ")), fix),
+        Err(error) => check.error(format!("{error:#}"), fix),
     }
 }
 
@@ -20,7 +20,7 @@ pub(super) fn other_rights() -> Finding {
         Check { name: "optional capabilities", why: "resets for cut connections, signals to processes of other users" };
     let wanted = KEPT - REQUIRED;
     match privileges::effective(wanted) {
-        Ok(had) if had == wanted => check.good(privileges::names(had).join(", ")),
+        Ok(had) if had == wanted => check.ok(privileges::names(had).join(", ")),
         Ok(had) => check.warning(
             format!("{} are missing", privileges::names(wanted - had).join(", ")),
             "run it as root, or grant them to its service",
@@ -35,7 +35,7 @@ pub(super) fn docker(socket: Option<&Path>) -> Option<Finding> {
     let socket = socket?;
     let path = socket.display();
     Some(match UnixStream::connect(socket) {
-        Ok(_) => check.good(format!("{path} is answered")),
+        Ok(_) => check.ok(format!("{path} is answered")),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => check.unknown(format!("{path}: {error}")),
         Err(error) => check.warning(
             format!("{path}: {error}"),

@@ -14,8 +14,8 @@ use crate::{
 pub(super) fn file_system(pins: &Path) -> Finding {
     let check = Check { name: "bpffs", why: "what is pinned there forwards packets without the daemon" };
     match bpffs::is_below_bpffs(pins) {
-        Ok(true) => check.good(format!("{} is on one", pins.display())),
-        Ok(false) if !pins.starts_with(bpffs::MOUNT_POINT) => check.missing(
+        Ok(true) => check.ok(format!("{} is on one", pins.display())),
+        Ok(false) if !pins.starts_with(bpffs::MOUNT_POINT) => check.error(
             format!("{} is on no BPF file system", pins.display()),
             format!("use a folder below {}", bpffs::MOUNT_POINT),
         ),
@@ -23,7 +23,7 @@ pub(super) fn file_system(pins: &Path) -> Finding {
             format!("none is mounted on {}; the gateway mounts it when it starts", bpffs::MOUNT_POINT),
             format!("mount -t bpf bpf {} -o mode=0700", bpffs::MOUNT_POINT),
         ),
-        Ok(false) => check.missing(
+        Ok(false) => check.error(
             format!("none is mounted on {}", bpffs::MOUNT_POINT),
             format!("as root: mount -t bpf bpf {} -o mode=0700", bpffs::MOUNT_POINT),
         ),
@@ -37,9 +37,9 @@ pub(super) fn pins(pins: &Pins) -> Finding {
         return check.unknown("not looked at: the kernel shows them to privileged users only");
     }
     match datapath::check_pins(pins) {
-        Ok(()) if pins.exist() => check.good("of this version; they are adopted"),
-        Ok(()) => check.good("none"),
-        Err(error) => check.missing(format!("{error:#}"), "docs/recovery.md says what can be done"),
+        Ok(()) if pins.exist() => check.ok("of this version; they are adopted"),
+        Ok(()) => check.ok("none"),
+        Err(error) => check.error(format!("{error:#}"), "docs/recovery.md says what can be done"),
     }
 }
 
@@ -50,8 +50,8 @@ pub(super) fn verifier() -> Finding {
         return check.unknown("not tried: the kernel loads them for privileged users only");
     }
     match datapath::try_load() {
-        Ok(()) => check.good("the kernel takes them"),
-        Err(error) => check.missing(
+        Ok(()) => check.ok("the kernel takes them"),
+        Err(error) => check.error(
             format!("the kernel refuses them: {error:#}"),
             "upgrade the kernel, and report it to the makers of the gateway",
         ),

@@ -10,6 +10,8 @@ use netlink_packet_route::{
 /// `NUD_VALID` of the kernel: reachable, stale, delay, probe, noarp and permanent.
 const VALID: u16 = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80;
 const PERMANENT: u16 = 0x80;
+/// `NUD_INCOMPLETE` and `NUD_FAILED`.
+const SILENT: u16 = 0x01 | 0x20;
 
 /// Which neighbour: the index of an interface and an address on its link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,6 +26,8 @@ pub(super) struct Entry {
     pub neighbour: Neighbour,
     /// Its link-layer address, while the kernel sends to it.
     pub resolved: Option<Vec<u8>>,
+    /// It was asked for its link-layer address, and has not answered.
+    pub silent: bool,
     /// Set by the administrator for good.
     pub permanent: bool,
     /// Kept resolved by the kernel.
@@ -50,6 +54,7 @@ impl Entry {
         Some(Self {
             neighbour: Neighbour { interface: message.header.ifindex, address: address? },
             resolved: link_layer.filter(|_| state & VALID != 0),
+            silent: state & SILENT != 0,
             permanent: state & PERMANENT != 0,
             managed,
             protocol,

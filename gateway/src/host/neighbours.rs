@@ -7,6 +7,7 @@
 //! others manage are never touched.
 
 mod next_hop;
+pub mod paths;
 
 use std::{
     collections::{HashMap, HashSet},

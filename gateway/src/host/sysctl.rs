@@ -81,6 +81,20 @@ pub fn ip_local_port_range() -> Result<(u16, u16)> {
     parse_range(&value).with_context(|| format!("{PATH} holds {value:?}, which is no range of ports"))
 }
 
+/// Ranges within it that the kernel gives to nobody who does not ask for the very port; both ends included.
+pub fn ip_local_reserved_ports() -> Vec<(u16, u16)> {
+    let value = fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports").unwrap_or_default();
+    parse_list(&value)
+}
+
+fn parse_list(value: &str) -> Vec<(u16, u16)> {
+    let range = |text: &str| {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        Some((first.parse().ok()?, last.parse().ok()?))
+    };
+    value.trim().split(',').filter_map(range).collect()
+}
+
 fn parse_range(value: &str) -> Option<(u16, u16)> {
     let (first, last) = value.trim().split_once(char::is_whitespace)?;
     Some((first.parse().ok()?, last.trim().parse().ok()?))
@@ -122,6 +136,12 @@ fn path(family: Family, interface: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reserved_ports_are_single_ones_and_ranges() {
+        assert_eq!(parse_list("\n"), []);
+        assert_eq!(parse_list("22,61000-65535\n"), [(22, 22), (61000, 65535)]);
+    }
 
     fn missing(family: Family, interface: &str, learns: bool) -> Missing {
         Missing { family, interface: interface.to_owned(), learns }

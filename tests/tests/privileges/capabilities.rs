@@ -41,13 +41,14 @@ fn next_daemon_takes_the_loaded_programs_over() {
     let lab = Topology::two_arm(1).build();
     let program = |gateway: &Gateway| {
         let report = gateway.json(&["doctor", "--interface", "eth0"]);
-        let findings = report["findings"].as_array().expect("a list of findings");
-        let xdp = findings.iter().find(|finding| finding["check"] == "XDP").expect("an interface has a finding of XDP");
-        xdp["found"].as_str().expect("text").to_owned()
+        let findings = report["checks"].as_array().expect("a list of findings");
+        let xdp =
+            findings.iter().find(|finding| finding["name"] == "XDP program").expect("an interface has such a finding");
+        xdp["detail"].as_str().expect("text").to_owned()
     };
     let gateway = Gateway::start(&lab, &config(&lab, Mode::XdpNative));
     let before = program(&gateway);
-    assert!(before.starts_with("program "), "{before}");
+    assert!(before.starts_with("the gateway's"), "{before}");
     gateway.stop();
     let gateway = Gateway::start(&lab, &config(&lab, Mode::XdpNative));
     assert_eq!(program(&gateway), before, "loaded anew");

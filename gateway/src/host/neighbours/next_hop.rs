@@ -43,7 +43,11 @@ async fn towards(handle: &Handle, address: IpAddr) -> Result<Vec<Neighbour>, Err
 }
 
 /// The route to the address; none when the kernel says that there is none.
-async fn look_up(handle: &Handle, address: IpAddr, flags: RouteFlags) -> Result<Option<RouteMessage>, Error> {
+pub(super) async fn look_up(
+    handle: &Handle,
+    address: IpAddr,
+    flags: RouteFlags,
+) -> Result<Option<RouteMessage>, Error> {
     let mut question = RouteMessage::default();
     (question.header.address_family, question.header.destination_prefix_length) = match address {
         IpAddr::V4(_) => (AddressFamily::Inet, 32),
@@ -60,7 +64,7 @@ async fn look_up(handle: &Handle, address: IpAddr, flags: RouteFlags) -> Result<
     }
 }
 
-fn next_hops(route: &RouteMessage, address: IpAddr) -> Vec<Neighbour> {
+pub(super) fn next_hops(route: &RouteMessage, address: IpAddr) -> Vec<Neighbour> {
     let mut hops = Vec::new();
     for attribute in &route.attributes {
         match attribute {
