@@ -24,7 +24,7 @@ use finding::Report;
 pub use finding::{ConfigErrors, Fault, Finding};
 pub use port_range::{FIRST_SNAT_PORT, InvalidPortRange, MIN_SNAT_PORTS, PortRange, default_snat_ports};
 pub use settings::{
-    Backends, Control, Docker, Flows, Interface, MAX_CAPACITY, Metrics, Mode, Public, Snat, SynCookies,
+    Backends, Control, Dashboard, Docker, Flows, Interface, MAX_CAPACITY, Metrics, Mode, Public, Snat, SynCookies,
 };
 
 /// What a file says, with the defaults for what it does not say. `Config::default()` is that of an empty file.
@@ -33,6 +33,8 @@ pub struct Config {
     pub control: Control,
     /// Absent: no metrics are served.
     pub metrics: Option<Metrics>,
+    /// Absent: no dashboard is served.
+    pub dashboard: Option<Dashboard>,
     pub public: Public,
     pub interfaces: Vec<Interface>,
     pub snat: Snat,

@@ -14,6 +14,7 @@ use super::{
 mod front_server;
 mod service;
 mod service_parts;
+mod web;
 
 pub(super) use front_server::missing_interface;
 
@@ -30,6 +31,7 @@ pub(super) fn read(text: &str, report: &Report<'_>) -> Config {
 
     let mut root = Section::new(report, "", table);
     front_server::read(&mut root, report, &mut config);
+    web::read(&mut root, &mut config);
     read_services(&mut root, report, &mut config);
     for (key, place) in [
         ("backend", "write [[service.backend]], below its [[service]]"),
@@ -58,24 +60,12 @@ fn read_services(root: &mut Section<'_, '_>, report: &Report<'_>, config: &mut C
         };
         written.check(&context, report);
         claims.add(&written.service);
-        check_metrics_port(&written, config, report);
+        web::check_service(&written, config, report);
         backends += written.service.backends.len();
         if backends > config.backends.capacity as usize {
             report.error(&written.place, too_many_backends(backends, config.backends.capacity));
         }
         config.services.push(written.service);
-    }
-}
-
-fn check_metrics_port(written: &service::Written, config: &Config, report: &Report<'_>) {
-    let Some(metrics) = &config.metrics else { return };
-    for (listen, place) in written.service.listen.iter().zip(&written.listen_places) {
-        let every_local = metrics.listen.ip().is_unspecified();
-        let same_address = listen.resolve(&config.public.address).any(|address| address == metrics.listen);
-        if listen.port() == metrics.listen.port() && (every_local || same_address) {
-            let message = format!("{}listen {listen} takes the connections to [metrics] listen", written.prefix);
-            report.error(place, fault(message, "choose another port for one of the two"));
-        }
     }
 }
 

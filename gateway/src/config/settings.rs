@@ -34,6 +34,12 @@ pub struct Metrics {
     pub listen: SocketAddr,
 }
 
+/// `[dashboard]`: where the page for browsers is served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Dashboard {
+    pub listen: SocketAddr,
+}
+
 /// `[public]`: how clients reach this front server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Public {

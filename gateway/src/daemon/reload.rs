@@ -56,6 +56,7 @@ fn log_unchanged_sections(running: &Config, file: &Config) {
     let sections = [
         ("[control]", running.control != file.control),
         ("[metrics]", running.metrics != file.metrics),
+        ("[dashboard]", running.dashboard != file.dashboard),
         ("[[interface]]", running.interfaces != file.interfaces),
         ("[snat]", running.snat != file.snat),
         ("[flows]", running.flows != file.flows),

@@ -1,11 +1,11 @@
-//! The front server's own sections: control, metrics, public, interface, snat, flows, backends, docker.
+//! The front server's own sections: control, public, interface, snat, flows, backends, docker.
 
 use std::{collections::HashSet, net::IpAddr, path::PathBuf};
 
 use serde_spanned::Spanned;
 
 use crate::config::{
-    Backends, Config, Control, Docker, FIRST_SNAT_PORT, Fault, Flows, Interface, MAX_CAPACITY, MIN_SNAT_PORTS, Metrics,
+    Backends, Config, Control, Docker, FIRST_SNAT_PORT, Fault, Flows, Interface, MAX_CAPACITY, MIN_SNAT_PORTS,
     PortRange, Public, Snat,
     finding::{Report, fault},
     rules::{unusable_address, unusable_hostname, unusable_interface_name},
@@ -33,7 +33,6 @@ pub(super) fn read(root: &mut Section<'_, '_>, report: &Report<'_>, config: &mut
     if let Some(section) = section("public") {
         config.public = read_public(section, config.snat.ports);
     }
-    config.metrics = section("metrics").and_then(|section| read_metrics(section, config.snat.ports));
     read_interfaces(root, report, config);
 }
 
@@ -59,31 +58,6 @@ fn read_socket(section: &mut Section<'_, '_>) -> Option<PathBuf> {
         section.error(&socket.span(), fault(message, "choose a shorter path"));
     }
     Some(socket.into_inner())
-}
-
-fn read_metrics(mut section: Section<'_, '_>, snat_ports: Option<PortRange>) -> Option<Metrics> {
-    let Some(listen) = section.text::<std::net::SocketAddr>("listen") else {
-        if !section.has("listen") {
-            section.missing("listen", "write listen = \"127.0.0.1:9469\", or remove the section to turn metrics off");
-        }
-        section.finish();
-        return None;
-    };
-    let (place, listen) = (listen.span(), listen.into_inner());
-    let port = listen.port();
-    if port == 0 {
-        section.error(&place, fault("listen: the port is 0", "choose a port from 1 to 65535"));
-    }
-    if let Some(range) = snat_ports.filter(|range| range.contains(port)) {
-        let message = format!("listen: port {port} is inside the snat range {range}");
-        section.error(&place, fault(message, "choose a port outside it or change [snat] ports"));
-    }
-    if !listen.ip().is_loopback() {
-        let remedy = "use 127.0.0.1, or see to it that a firewall protects the port";
-        section.warn(&place, fault(format!("listen: {listen} can be read by anyone who reaches it"), remedy));
-    }
-    section.finish();
-    Some(Metrics { listen })
 }
 
 fn read_public(mut section: Section<'_, '_>, snat_ports: Option<PortRange>) -> Public {

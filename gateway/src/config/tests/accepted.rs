@@ -178,6 +178,15 @@ fn public_metrics_get_a_warning() {
 }
 
 #[test]
+fn dashboard_is_off_unless_asked_for_and_a_public_one_gets_a_warning() {
+    assert!(accept("").dashboard.is_none());
+    let local = accept("dashboard.listen = \"[::1]:9470\"");
+    assert_eq!((local.dashboard.map(|it| it.listen), local.warnings.len()), (Some("[::1]:9470".parse().unwrap()), 0));
+    let public = accept("dashboard.listen = \"10.0.0.1:9470\"");
+    assert!(warnings(&public)[0].contains("10.0.0.1:9470 can be read by anyone"), "{:?}", public.warnings);
+}
+
+#[test]
 fn interfaces_that_do_not_exist_are_found_where_they_are_named() {
     let mut config = accept("[[interface]]\nname = \"eth0\"\n[[interface]]\nname = \"eth9\"\n");
     config.interfaces.push(Interface { name: "eth8".to_owned(), mode: Mode::Auto });

@@ -72,6 +72,15 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("[metrics]\nlisten = \"127.0.0.1\"", "2:10", "`127.0.0.1` is not an address and port", "\"127.0.0.1:443\""),
     ("[metrics]\nlisten = \"127.0.0.1:0\"", "2:10", "the port is 0", "1 to 65535"),
     ("metrics.listen = \"127.0.0.1:5000\"\nsnat.ports = \"4000-6000\"", "1:18", "inside the snat range", "outside it"),
+    ("[dashboard]", "1:1", "[dashboard] listen is missing", "127.0.0.1:9470"),
+    ("[dashboard]\nlisten = \"127.0.0.1:0\"", "2:10", "the port is 0", "1 to 65535"),
+    ("[dashboard]\nlisten = \"127.0.0.1:1\"\nuser = \"me\"", "3:1", "unknown key `user`", "use one of listen"),
+    (
+        "dashboard.listen = \"127.0.0.1:5000\"\nsnat.ports = \"4000-6000\"",
+        "1:20",
+        "inside the snat range",
+        "outside it",
+    ),
     ("[[interface]]\nmode = \"tc\"", "1:1", "interface #1: name is missing", "name = \"eth0\""),
     ("[[interface]]\nname = \"averylonginterface\"", "2:8", "longer than 15 characters", "ip link"),
     ("[[interface]]\nname = \"eth 0\"", "2:8", "is not an interface name", "ip link"),
@@ -302,9 +311,17 @@ fn nesting_without_end_is_refused() {
 }
 
 #[test]
-fn metrics_and_a_service_on_one_port_are_refused() {
+fn metrics_or_dashboard_and_a_service_on_one_port_are_refused() {
     let text = "metrics.listen = \"0.0.0.0:80\"\n[[service]]\nname = \"a\"\nlisten = \"1.2.3.4:80\"";
     assert_only_finding(text, "4:10", "takes the connections to [metrics] listen", "another port");
+    let text = "dashboard.listen = \"1.2.3.4:80\"\n[[service]]\nname = \"a\"\nlisten = \"1.2.3.4:80\"";
+    assert_only_finding(text, "4:10", "takes the connections to [dashboard] listen", "another port");
+}
+
+#[test]
+fn metrics_and_dashboard_on_one_port_are_refused() {
+    let text = "metrics.listen = \"127.0.0.1:80\"\ndashboard.listen = \"127.0.0.1:80\"";
+    assert_only_finding(text, "2:20", "is [metrics] listen as well", "another port");
 }
 
 #[test]
