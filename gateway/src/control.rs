@@ -16,7 +16,7 @@ pub mod views;
 
 pub use client::{Client, ClientError, EventStream};
 pub use error::{ApiError, ErrorKind};
-pub use routes::router;
+pub use routes::{readings, router};
 pub use server::serve;
 pub use socket::{ControlSocket, is_answered};
 

@@ -9,13 +9,14 @@ use std::{io::Write, sync::Arc};
 use anyhow::{Context, Result};
 use sd_notify::NotifyState;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, watch},
     task::JoinHandle,
 };
 
 use crate::{
     config::Config,
     control::{self, ControlSocket},
+    dashboard::Dashboard,
     lifecycle::{self, Desired, Engine, PacketTables, Stopper, health},
     metrics::Exporter,
     model::event::Happening,
@@ -49,15 +50,19 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
     let store = Store::open(&config.control.state)?;
     let socket = ControlSocket::bind(&config.control.socket).await?;
     let exporter = Exporter::start(config.metrics.as_ref().map(|metrics| metrics.listen)).await?;
+    let dashboard = match &config.dashboard {
+        Some(dashboard) => Some(Dashboard::bind(dashboard.listen).await?),
+        None => None,
+    };
     let site = host.site(&config).await?;
     let desired = Desired::merged(site.clone(), config.services.clone(), store.load()?)?;
 
     let tables = host.attach(&config, &site).await.context("attach the datapath")?;
     let engine = Arc::new(Engine::start(desired, store, tables)?);
     engine.look()?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = control::serve(socket, engine.clone(), async move { drop(stopped.await) });
-    let server = tokio::spawn(server);
+    let (stop, stopped) = watch::channel(());
+    let server = tokio::spawn(control::serve(socket, engine.clone(), end_of(stopped.clone())));
+    let dashboard = dashboard.map(|dashboard| tokio::spawn(dashboard.serve(engine.clone(), end_of(stopped.clone()))));
     let upkeep = tokio::spawn(host.attend(engine.clone()));
     exporter.ready(engine.clone(), upkeep.abort_handle());
     announce_ready(&config, &engine);
@@ -79,6 +84,9 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
     notify(&[NotifyState::Stopping]);
     drop((exporter, stop));
     server.await.context("serve the control socket")?;
+    if let Some(dashboard) = dashboard {
+        dashboard.await.context("serve the dashboard")?;
+    }
     probes.abort();
     upkeep.abort();
     conductor.abort();
@@ -88,6 +96,11 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
         host.detach().await.context("detach the datapath")?;
     }
     Ok(())
+}
+
+/// Ends when the servers are to stop.
+async fn end_of(mut running: watch::Receiver<()>) {
+    while running.changed().await.is_ok() {}
 }
 
 async fn watch_health<P: PacketTables>(engine: Arc<Engine<P>>) {

@@ -5,6 +5,7 @@
 //! panics), and is swept by the next test run when the process was killed before it could. Failures panic: the
 //! lab is only used in tests.
 
+pub mod browser;
 pub mod delay_line;
 pub mod disk;
 pub mod docker;
@@ -27,6 +28,7 @@ pub mod topology;
 pub mod traffic;
 
 pub use self::gateway::{Gateway, GatewayConfig, Mode, ServiceConfig};
+pub use browser::Browser;
 pub use delay_line::FarClient;
 pub use disk::Disk;
 pub use docker::Docker;

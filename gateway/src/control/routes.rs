@@ -52,12 +52,24 @@ pub fn router<P: PacketTables>(engine: Arc<Engine<P>>) -> Router {
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(Gateway { engine, started: Instant::now(), followers: events::places() })
+        .with_state(Gateway::new(engine))
+}
+
+/// What the dashboard shows: the part of the API that only reads, without its version in the paths.
+pub fn readings<P: PacketTables>(engine: Arc<Engine<P>>) -> Router {
+    Router::new()
+        .route("/status", get(status::show::<P>))
+        .route("/services", get(services::list::<P>))
+        .with_state(Gateway::new(engine))
 }
 
 type Shared<P> = State<Gateway<P>>;
 
 impl<P: PacketTables> Gateway<P> {
+    fn new(engine: Arc<Engine<P>>) -> Self {
+        Self { engine, started: Instant::now(), followers: events::places() }
+    }
+
     /// Runs what reads packet tables off the async threads.
     async fn read<T: Send + 'static>(
         self,

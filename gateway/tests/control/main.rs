@@ -3,6 +3,7 @@
 mod api;
 mod cli;
 mod daemon;
+mod dashboard;
 mod deployments;
 mod engine;
 mod events;

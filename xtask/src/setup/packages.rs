@@ -57,8 +57,9 @@ const LAB: [(&str, &str); 13] = [
     ("tcpdump", "tcpdump"),
 ];
 
-/// Servers that people run behind a gateway, and their clients, each with the package that brings it.
-const APPLICATIONS: [(&str, &str); 9] = [
+/// Servers that people run behind a gateway, their clients, and a browser, each with the package that brings it.
+const APPLICATIONS: [(&str, &str); 10] = [
+    ("chromium", "chromium"),
     ("etcd", "etcd-server"),
     ("etcdctl", "etcd-client"),
     ("mosquitto", "mosquitto"),
