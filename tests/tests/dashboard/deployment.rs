@@ -33,6 +33,9 @@ fn deployment_is_seen_step_by_step() {
     assert!(switched.contains(&format!("{first} answers")), "{switched}");
     let told = format!("{}:8000 is told to end", stage.lab.backends[0].v4);
     browser.wait_for(steps, |text| text.contains(&told));
+    browser.screen(375, 800, 1.0);
+    let wide = browser.eval("document.documentElement.scrollWidth");
+    assert_eq!(wide, 375, "the timeline is wider than a phone");
     deploy.wait(PATIENCE).success();
     let done = browser.wait_for("[data-service=web] .deployment", |text| text.contains("Deployment 1: done"));
     for host in &stage.lab.backends[..2] {
