@@ -36,6 +36,7 @@ mod run;
 mod service;
 mod status;
 mod version;
+mod who;
 
 pub use detach::Detach;
 pub use exit::report;
@@ -70,6 +71,7 @@ enum Command {
     Backend(backend::Backend),
     Deploy(deploy::Deploy),
     Flows(flows::Flows),
+    Who(who::Who),
     Events(events::Events),
     Check(check::Check),
     Doctor(doctor::Doctor),
@@ -91,6 +93,7 @@ impl Cli {
             Command::Backend(verb) => wait(verb.execute(&client())),
             Command::Deploy(verb) => wait(verb.execute(&client())),
             Command::Flows(verb) => wait(verb.execute(&client())),
+            Command::Who(verb) => wait(verb.execute(&client())),
             Command::Events(verb) => wait(verb.execute(&client())),
             Command::Check(verb) => verb.execute(),
             Command::Doctor(verb) => wait(verb.execute()),

@@ -32,6 +32,7 @@ use gateway_common::{
 
 pub use cut::Cutter;
 use flow_table::FlowTable;
+use flows::FlowTables;
 pub use retired::Terms;
 pub use sweep::{Named, Sweeper, Swept};
 
@@ -42,7 +43,7 @@ use crate::{
     lifecycle::{PacketTables, ResolvedService},
     model::{
         Answer,
-        flow::{FlowFilter, FlowPage},
+        flow::{Flow, FlowFilter, FlowOrder, FlowPage},
         status::{
             Action, AttachMode, BackendCounters, DatapathStatus, Hook, InterfaceStatus, ProgramStatus, ReasonCount,
             SweepTotals, TableFill,
@@ -267,8 +268,12 @@ impl PacketTables for Tables {
         self.accounts.apply(&self.services.limits())
     }
 
-    fn flows(&self, filter: &FlowFilter, limit: usize) -> Result<FlowPage> {
-        flows::list(&*self.flows, &*self.half_open, &self.backends, filter, limit)
+    fn flows(&self, filter: &FlowFilter, order: Option<FlowOrder>, limit: usize) -> Result<FlowPage> {
+        FlowTables::new(&*self.flows, &*self.half_open, &self.backends)?.list(filter, order, limit)
+    }
+
+    fn who(&self, snat: SocketAddr, backend: SocketAddr) -> Result<Option<Flow>> {
+        Ok(FlowTables::new(&*self.flows, &*self.half_open, &self.backends)?.who(snat, backend))
     }
 
     fn cut(&mut self, service: &str, backend: SocketAddr, answer: Answer) -> Result<u64> {

@@ -11,7 +11,7 @@ use gateway::{
     lifecycle::{PacketTables, ResolvedService},
     model::{
         Answer,
-        flow::{FlowFilter, FlowPage},
+        flow::{Flow, FlowFilter, FlowOrder, FlowPage},
         status::{BackendCounters, DatapathStatus, ReasonCount, TableFill},
     },
 };
@@ -49,8 +49,12 @@ impl PacketTables for Tables {
         Ok(())
     }
 
-    fn flows(&self, _filter: &FlowFilter, _limit: usize) -> Result<FlowPage> {
+    fn flows(&self, _filter: &FlowFilter, _order: Option<FlowOrder>, _limit: usize) -> Result<FlowPage> {
         Ok(FlowPage { flows: Vec::new(), total: 0 })
+    }
+
+    fn who(&self, _snat: SocketAddr, _backend: SocketAddr) -> Result<Option<Flow>> {
+        Ok(None)
     }
 
     fn cut(&mut self, _service: &str, _backend: SocketAddr, _answer: Answer) -> Result<u64> {

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     time::Duration,
 };
 
@@ -11,6 +11,9 @@ use comfy_table::{Attribute, Cell, Color, Table, presets};
 use serde::Serialize;
 
 use crate::model::{BackendState, HealthReport, HealthStatus, flow::FlowState};
+
+/// Empties a terminal and goes to its first line (ECMA-48, ED and CUP).
+const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// The `--json` option of a read command.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -24,6 +27,15 @@ impl Format {
     /// Prints a value as JSON, or what `text` makes of it.
     pub fn print<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
         if self.is_json() { print(&serde_json::to_string_pretty(value)?) } else { print(&text(value)) }
+    }
+
+    /// Prints a value that is shown again and again: on a terminal in the place of the one before, as JSON a line each.
+    pub fn print_anew<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
+        if self.is_json() {
+            return print(&serde_json::to_string(value)?);
+        }
+        let place = if io::stdout().is_terminal() { CLEAR } else { "" };
+        print(&format!("{place}{}", text(value)))
     }
 
     pub fn is_json(self) -> bool {

@@ -20,6 +20,7 @@ mod events;
 mod flows;
 mod services;
 mod status;
+mod who;
 
 /// What every handler works on.
 pub(super) struct Gateway<P> {
@@ -48,6 +49,7 @@ pub fn router<P: PacketTables>(engine: Arc<Engine<P>>) -> Router {
         .route("/v1/services/{name}/deployment", get(deployments::show::<P>).delete(deployments::cancel::<P>))
         .route("/v1/backends", get(backends::list::<P>))
         .route("/v1/flows", get(flows::list::<P>))
+        .route("/v1/who", get(who::show::<P>))
         .route("/v1/events", get(events::stream::<P>))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

@@ -11,7 +11,7 @@ use crate::{
     model::{
         Backend, BackendState, Deployment, Drain, Health, HealthReport, HealthStatus, Limits, Listen, Owner, Policy,
         Process, Service,
-        flow::{FlowFilter, FlowState, Traffic},
+        flow::{FlowFilter, FlowOrder, FlowSort, FlowState, Traffic},
         status::{BackendCounters, DatapathStatus, Handshakes},
     },
 };
@@ -133,6 +133,14 @@ pub struct EventQuery {
     pub follow: bool,
 }
 
+/// Whose connection is asked for: where it comes from, and goes to, as the backend sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhoQuery {
+    pub snat: SocketAddr,
+    pub backend: SocketAddr,
+}
+
 /// The arguments of a listing of flows; an absent field matches every flow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,6 +153,12 @@ pub struct FlowQuery {
     pub client: Option<IpAddr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<FlowState>,
+    /// Absent: the first that are found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort: Option<FlowSort>,
+    /// Sorts the other way round.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reverse: bool,
     /// Most flows to list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -152,8 +166,12 @@ pub struct FlowQuery {
 
 impl FlowQuery {
     pub fn into_filter(self) -> FlowFilter {
-        let Self { service, backend, client, state, limit: _ } = self;
+        let Self { service, backend, client, state, sort: _, reverse: _, limit: _ } = self;
         FlowFilter { service, backend, client, state }
+    }
+
+    pub fn order(&self) -> Option<FlowOrder> {
+        self.sort.map(|by| FlowOrder { by, reversed: self.reverse })
     }
 }
 

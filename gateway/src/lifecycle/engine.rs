@@ -18,7 +18,7 @@ use crate::{
     model::{
         Answer,
         event::Happening,
-        flow::{FlowFilter, FlowPage},
+        flow::{Flow, FlowFilter, FlowOrder, FlowPage},
         status::{BackendCounters, DatapathStatus, ReasonCount},
     },
     store::Store,
@@ -131,8 +131,13 @@ impl<P: PacketTables> Engine<P> {
     }
 
     /// Lists open flows. Blocks while the flow table is read.
-    pub fn flows(&self, filter: &FlowFilter, limit: usize) -> Result<FlowPage> {
-        self.read(|tables| tables.flows(filter, limit))
+    pub fn flows(&self, filter: &FlowFilter, order: Option<FlowOrder>, limit: usize) -> Result<FlowPage> {
+        self.read(|tables| tables.flows(filter, order, limit))
+    }
+
+    /// The flow that a backend sees as a connection from `snat`.
+    pub fn who(&self, snat: SocketAddr, backend: SocketAddr) -> Result<Option<Flow>> {
+        self.read(|tables| tables.who(snat, backend))
     }
 
     /// Ends all flows of a backend, which is to get no new ones, and returns how many were open. Blocks while the flow

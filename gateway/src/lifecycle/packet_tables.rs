@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use crate::model::{
     Answer, Service,
-    flow::{FlowFilter, FlowPage},
+    flow::{Flow, FlowFilter, FlowOrder, FlowPage},
     status::{BackendCounters, DatapathStatus, ReasonCount},
 };
 
@@ -26,8 +26,11 @@ pub trait PacketTables: Send + Sync + 'static {
     /// before once more.
     fn apply(&mut self, services: &[Arc<ResolvedService>]) -> anyhow::Result<()>;
 
-    /// Visits the flow table and keeps the first `limit` flows that match.
-    fn flows(&self, filter: &FlowFilter, limit: usize) -> anyhow::Result<FlowPage>;
+    /// Visits the flow table and keeps the first `limit` flows that match, by `order` or any.
+    fn flows(&self, filter: &FlowFilter, order: Option<FlowOrder>, limit: usize) -> anyhow::Result<FlowPage>;
+
+    /// The flow that a backend sees as a connection from `snat`, at once.
+    fn who(&self, snat: SocketAddr, backend: SocketAddr) -> anyhow::Result<Option<Flow>>;
 
     /// Ends all flows of a backend, which is to get no new ones, and returns how many were open. `Answer::Reset` tells
     /// both ends of each at once; `Answer::Drop` only stops what they send.

@@ -58,6 +58,45 @@ impl FlowFilter {
     }
 }
 
+/// What flows are sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum FlowSort {
+    Service,
+    Backend,
+    Client,
+    /// In the order of a connection's life
+    State,
+    /// The oldest first
+    Age,
+    /// The quietest first
+    Idle,
+    /// The most of both directions first
+    Bytes,
+    /// The most of both directions first
+    Packets,
+}
+
+/// In which order flows are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowOrder {
+    pub by: FlowSort,
+    /// The other way round.
+    pub reversed: bool,
+}
+
+impl FlowOrder {
+    /// Whether the largest comes first, which is so of times and sizes unless they are reversed.
+    pub fn is_descending(self) -> bool {
+        matches!(self.by, FlowSort::Age | FlowSort::Idle | FlowSort::Bytes | FlowSort::Packets) != self.reversed
+    }
+
+    /// Whether it takes both directions of a flow to place it.
+    pub fn needs_reply(self) -> bool {
+        matches!(self.by, FlowSort::State | FlowSort::Idle | FlowSort::Bytes | FlowSort::Packets)
+    }
+}
+
 /// Some of the matching flows, and how many there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowPage {

@@ -12,8 +12,13 @@ pub fn now() -> Result<u32> {
     Ok((Duration::from(time).as_nanos() >> TICK_SHIFT) as u32)
 }
 
-/// Whole seconds between two ticks; 0 where the later one is not later.
-pub fn seconds_between(earlier: u32, later: u32) -> u64 {
+/// Ticks from one to the other; 0 where the later one is not later.
+pub fn ticks_between(earlier: u32, later: u32) -> u32 {
     let ticks = later.wrapping_sub(earlier);
-    if ticks > u32::MAX / 2 { 0 } else { (u64::from(ticks) << TICK_SHIFT) / 1_000_000_000 }
+    if ticks > u32::MAX / 2 { 0 } else { ticks }
+}
+
+/// The same in whole seconds.
+pub fn seconds_between(earlier: u32, later: u32) -> u64 {
+    (u64::from(ticks_between(earlier, later)) << TICK_SHIFT) / 1_000_000_000
 }

@@ -101,8 +101,18 @@ fn flows_say_how_many_more_there_are() {
     let open = |port: u16| flow("file", &format!("198.51.100.1:{port}"), FlowState::Established);
     daemon.tables.set_flows((1..=5).map(open).collect());
     assert!(run(&daemon, &["flows", "--limit", "2"]).ends_with("2 of 5 flows; --limit lists more\n"));
+    assert_eq!(run(&daemon, &["flows", "--count"]), "5\n");
     let page = json(&daemon, &["flows", "--limit", "2"]);
     assert_eq!((page["total"].as_u64(), page["flows"].as_array().map(Vec::len)), (Some(5), Some(2)));
+}
+
+#[test]
+fn who_names_the_client_of_a_connection() {
+    let daemon = Daemon::start();
+    daemon.tables.set_flows(vec![flow("file", "198.51.100.1:5000", FlowState::Established)]);
+    let connection = ["who", "10.0.0.1:40000", "10.0.1.1:80"];
+    assert!(run(&daemon, &connection).contains("198.51.100.1:5000  203.0.113.10:80  file"));
+    assert_eq!(json(&daemon, &connection)["client"], "198.51.100.1:5000");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use gateway::{
     model::{
         Answer, Backend, Health, Limits, Policy, Service,
         change::NewService,
-        flow::{Flow, FlowFilter, FlowPage, FlowState, Traffic},
+        flow::{Flow, FlowFilter, FlowOrder, FlowPage, FlowState, Traffic},
         status::{
             Action, AttachMode, BackendCounters, DatapathStatus, Handshakes, Hook, InterfaceStatus, ProgramStatus,
             ReasonCount, SweepTotals, TableFill,
@@ -111,11 +111,16 @@ impl PacketTables for MemoryTables {
         Ok(())
     }
 
-    fn flows(&self, filter: &FlowFilter, limit: usize) -> Result<FlowPage> {
+    fn flows(&self, filter: &FlowFilter, _order: Option<FlowOrder>, limit: usize) -> Result<FlowPage> {
         let flows = self.0.flows.lock().unwrap();
         let matching: Vec<_> = flows.iter().filter(|flow| filter.matches(flow)).cloned().collect();
         let total = matching.len() as u64;
         Ok(FlowPage { flows: matching.into_iter().take(limit).collect(), total })
+    }
+
+    fn who(&self, snat: SocketAddr, backend: SocketAddr) -> Result<Option<Flow>> {
+        let flows = self.0.flows.lock().unwrap();
+        Ok(flows.iter().find(|flow| (flow.snat, flow.backend) == (snat, backend)).cloned())
     }
 
     fn cut(&mut self, service: &str, backend: SocketAddr, _answer: Answer) -> Result<u64> {

@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::{Client, ClientError};
 use crate::{
-    control::views::{BackendQuery, BackendView, FlowQuery, ServiceView, StatusView},
+    control::views::{BackendQuery, BackendView, FlowQuery, ServiceView, StatusView, WhoQuery},
     model::{
         Deployment, NewBackend,
         change::{BackendChange, DrainOrder, NewDeployment, NewService, ServiceChange},
-        flow::FlowPage,
+        flow::{Flow, FlowPage},
     },
 };
 
@@ -81,6 +81,10 @@ impl Client {
 
     pub async fn flows(&self, query: &FlowQuery) -> Result<FlowPage, ClientError> {
         self.get(&with_arguments("/v1/flows", query)?).await
+    }
+
+    pub async fn who(&self, snat: SocketAddr, backend: SocketAddr) -> Result<Flow, ClientError> {
+        self.get(&with_arguments("/v1/who", &WhoQuery { snat, backend })?).await
     }
 }
 

@@ -20,10 +20,14 @@ pub async fn list<P: PacketTables>(
     if limit > MAX_FLOWS {
         return Err(ApiError::bad_request(format!("limit {limit} is more than {MAX_FLOWS} flows")));
     }
+    if query.reverse && query.sort.is_none() {
+        return Err(ApiError::bad_request("reverse needs sort"));
+    }
+    let order = query.order();
     let filter = query.into_filter();
     gateway
         .read(move |gateway| {
-            let page = gateway.engine.flows(&filter, limit)?;
+            let page = gateway.engine.flows(&filter, order, limit)?;
             // The flows of a service outlive it, so only an unknown name without flows is a mistake.
             if let (0, Some(name)) = (page.total, &filter.service) {
                 gateway.engine.desired().entry(name)?;
