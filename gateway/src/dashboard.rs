@@ -2,7 +2,7 @@
 //!
 //! It only reads: nothing but GET and HEAD exists there. There is no login, so it is off unless the configuration names
 //! an address, and what it answers is kept from pages of other sites: their requests under names of their own are
-//! refused ([`guard`]), no header lets them read an answer, and the page itself loads and runs nothing but its own files.
+//! refused, no header lets them read an answer, and the page itself loads and runs nothing but its own files.
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
