@@ -12,15 +12,17 @@ mod limits;
 mod pod;
 mod service;
 mod settings;
+mod sighting;
 mod syn;
 mod tuple;
 
 pub use bucket::{Bucket, Head, REACH, SLOTS, Tag, buckets_for, entries_in};
 pub use counters::{BackendCounters, FIRST_HANDSHAKE_BUCKET, HANDSHAKE_BUCKETS, Traffic};
-pub use flow::{Client, Direction, Egress, Flow, Hop, Ifindex, Scratch, Seen, Volume};
+pub use flow::{Change, Client, Direction, Egress, Flow, Hop, Ifindex, Scratch, Seen, Volume};
 pub use limits::{FRACTION_BITS, Limit, Limits, Source, Usage};
 pub use service::{Algorithm, Answer, Backend, Link, MAX_WEIGHT, Service, ServiceKey, Slot};
 pub use settings::{Cookies, MAX_SNAT, Settings, TICK_SHIFT, ticks_from_millis, ticks_from_secs};
+pub use sighting::{Kind as SightingKind, SNAP, Sighting, Watch, Watched};
 pub use syn::{MAX_TRIED, Syn, TCP_HEADER_WORDS};
 pub use tuple::{Address, Family, Port, Tuple};
 
@@ -43,7 +45,9 @@ const _: () = {
     assert!(offset_of!(Bucket, flows) == size_of::<Flow>());
     assert!(size_of::<BackendCounters>() == 152);
     assert!(size_of::<Syn>() == 128);
-    assert!(size_of::<Settings>() == 96);
+    assert!(size_of::<Settings>() == 100);
+    assert!(size_of::<Watch>() == 32);
+    assert!(size_of::<Sighting>() == 136);
     assert!(size_of::<Limits>() == 56);
     assert!(size_of::<Usage>() == 16);
     assert!(size_of::<Source>() == 24);

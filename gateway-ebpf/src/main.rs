@@ -18,6 +18,8 @@ mod route;
 mod tables;
 #[expect(unsafe_code, reason = "the context of the hook and its helpers")]
 mod tc;
+#[expect(unsafe_code, reason = "frames as bytes in map memory")]
+mod watch;
 #[expect(unsafe_code, reason = "the context of the hook and its helpers")]
 mod xdp;
 

@@ -3,7 +3,7 @@
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, bpf_fib_lookup as FibLookup},
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 #[cfg(not(feature = "hash-flows"))]
 use gateway_common::abi::Bucket;
@@ -12,10 +12,12 @@ use gateway_common::abi::{Flow, Tuple};
 use gateway_common::{
     abi::{
         Address, Backend, BackendCounters, Limits, Link, MAX_SNAT, Scratch, Service, ServiceKey, Settings, Slot,
-        Source, Syn, Usage,
+        Source, Syn, Usage, Watch,
     },
     nat::{Network, Reason},
 };
+
+use crate::watch::Shown;
 
 /// Number of reason counters: one block for each [`Hook`].
 const REASONS_LEN: u32 = 2 * Reason::COUNT as u32;
@@ -104,6 +106,18 @@ pub static LINKS: HashMap<u32, Link> = HashMap::with_max_entries(4096, 0);
 
 #[map]
 pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Who watches.
+#[map]
+pub static WATCH: Array<Watch> = Array::with_max_entries(1, 0);
+
+/// What is shown to them: for a second or so of a fast transfer.
+#[map]
+pub static SIGHTINGS: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
+
+/// Work space for what is shown.
+#[map]
+pub static SHOWN: PerCpuArray<Shown> = PerCpuArray::with_max_entries(1, 0);
 
 /// Work space of the program that runs on a CPU.
 #[map]

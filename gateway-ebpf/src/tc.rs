@@ -10,8 +10,8 @@ use aya_ebpf::{
     bindings::{BPF_F_PSEUDO_HDR, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_adj_room_mode, bpf_hdr_start_off},
     helpers::{
         bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room,
-        bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_load_bytes_relative, bpf_skb_pull_data, bpf_skb_store_bytes,
-        bpf_skb_vlan_pop, bpf_skb_vlan_push,
+        bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_load_bytes_relative, bpf_skb_pull_data,
+        bpf_skb_store_bytes, bpf_skb_vlan_pop, bpf_skb_vlan_push,
     },
     macros::classifier,
     programs::TcContext,
@@ -29,6 +29,7 @@ use crate::{
     maps::{Hook, count},
     packet, route,
     tables::KernelTables,
+    watch::{self, Copied},
 };
 
 /// All headers that the core reads lie within this many bytes.
@@ -70,8 +71,16 @@ fn run(frame: &mut TcFrame<'_>) -> Verdict {
     frame.uncover_link_layer();
     match KernelTables::new() {
         Some((tables, headers)) => {
-            frame.generation = tables.settings().generation;
-            process(frame, &tables, headers)
+            let settings = tables.settings();
+            frame.generation = settings.generation;
+            if watch::is_on(settings) {
+                watch::came(frame, headers);
+            }
+            let verdict = process(frame, &tables, headers);
+            if watch::is_on(settings) {
+                watch::decided(frame, verdict);
+            }
+            verdict
         }
         None => Reason::RewriteFailed.into(),
     }
@@ -135,6 +144,27 @@ impl TcFrame<'_> {
     #[inline(always)]
     fn checked(result: i64) -> Result<(), Reason> {
         if result == 0 { Ok(()) } else { Err(Reason::RewriteFailed) }
+    }
+}
+
+impl Copied for TcFrame<'_> {
+    const HOOK: Hook = Hook::Tc;
+
+    #[inline(always)]
+    fn ingress(&self) -> u32 {
+        // SAFETY: this program's context.
+        unsafe { (*self.ctx.skb.skb).ifindex }
+    }
+
+    #[inline(always)]
+    fn frame_len(&self) -> u32 {
+        self.ctx.len()
+    }
+
+    #[inline(always)]
+    unsafe fn copy(&self, to: *mut u8, len: u32) -> bool {
+        // SAFETY: this program's context; `to` is as the caller says.
+        unsafe { bpf_skb_load_bytes(self.ctx.skb.skb.cast(), 0, to.cast(), len) == 0 }
     }
 }
 

@@ -3,7 +3,7 @@
 use aya_ebpf::{
     EbpfContext,
     bindings::xdp_action,
-    helpers::{bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len},
+    helpers::{bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
     macros::xdp,
     programs::XdpContext,
 };
@@ -20,15 +20,23 @@ use crate::{
     maps::{Hook, count},
     packet, route,
     tables::KernelTables,
+    watch::{self, Copied},
 };
 
 #[xdp(frags)]
 pub fn gateway_xdp(ctx: XdpContext) -> u32 {
     let Some((tables, headers)) = KernelTables::new() else { return xdp_action::XDP_PASS };
     let settings = tables.settings();
-    let verdict = process(&mut XdpFrame { ctx: &ctx, generation: settings.generation }, &tables, headers);
+    let mut frame = XdpFrame { ctx: &ctx, generation: settings.generation };
+    if watch::is_on(settings) {
+        watch::came(&frame, headers);
+    }
+    let verdict = process(&mut frame, &tables, headers);
     count(Hook::Xdp, verdict.reason);
     let ingress = ctx.ingress_ifindex() as u32;
+    if watch::is_on(settings) {
+        watch::decided(&frame, verdict);
+    }
     let egress = match verdict.reason.action() {
         Action::Pass => return xdp_action::XDP_PASS,
         Action::Drop => return xdp_action::XDP_DROP,
@@ -63,6 +71,27 @@ impl XdpFrame<'_> {
     fn data_end(&self) -> usize {
         // SAFETY: this program's context.
         unsafe { (&raw const (*self.ctx.ctx).data_end).read_volatile() as usize }
+    }
+}
+
+impl Copied for XdpFrame<'_> {
+    const HOOK: Hook = Hook::Xdp;
+
+    #[inline(always)]
+    fn ingress(&self) -> u32 {
+        self.ctx.ingress_ifindex() as u32
+    }
+
+    #[inline(always)]
+    fn frame_len(&self) -> u32 {
+        // SAFETY: `ctx` is this program's context.
+        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as u32 }
+    }
+
+    #[inline(always)]
+    unsafe fn copy(&self, to: *mut u8, len: u32) -> bool {
+        // SAFETY: `ctx` is this program's context; `to` is as the caller says.
+        unsafe { bpf_xdp_load_bytes(self.ctx.ctx, 0, to.cast(), len) == 0 }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod backend;
+mod capture;
 mod check;
 mod completions;
 mod deploy;
@@ -34,7 +35,9 @@ mod policy;
 mod progress;
 mod run;
 mod service;
+mod sightings;
 mod status;
+mod trace;
 mod version;
 mod who;
 
@@ -72,6 +75,8 @@ enum Command {
     Deploy(deploy::Deploy),
     Flows(flows::Flows),
     Who(who::Who),
+    Trace(trace::Trace),
+    Capture(capture::Capture),
     Events(events::Events),
     Check(check::Check),
     Doctor(doctor::Doctor),
@@ -94,6 +99,8 @@ impl Cli {
             Command::Deploy(verb) => wait(verb.execute(&client())),
             Command::Flows(verb) => wait(verb.execute(&client())),
             Command::Who(verb) => wait(verb.execute(&client())),
+            Command::Trace(verb) => wait(verb.execute(&client())),
+            Command::Capture(verb) => wait(verb.execute(&client())),
             Command::Events(verb) => wait(verb.execute(&client())),
             Command::Check(verb) => verb.execute(),
             Command::Doctor(verb) => wait(verb.execute()),

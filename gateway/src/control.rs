@@ -14,7 +14,7 @@ mod server;
 mod socket;
 pub mod views;
 
-pub use client::{Client, ClientError, EventStream};
+pub use client::{Client, ClientError, Stream};
 pub use error::{ApiError, ErrorKind};
 pub use routes::{readings, router};
 pub use server::serve;

@@ -81,6 +81,9 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
 
     engine.events().publish([Happening::DaemonStopping]);
     engine.events().close();
+    if let Err(error) = engine.end_sightings() {
+        log::warn!("packets are shown to nobody from here on: {error:#}");
+    }
     notify(&[NotifyState::Stopping]);
     drop((exporter, stop));
     server.await.context("serve the control socket")?;

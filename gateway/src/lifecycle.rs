@@ -19,6 +19,7 @@ mod processes;
 mod refusal;
 mod site;
 mod steps;
+mod watching;
 
 pub use conductor::conduct;
 pub use desired::{Desired, Entry, Record, Write};
@@ -30,3 +31,4 @@ pub use packet_tables::{PacketTables, ResolvedService};
 pub use processes::{Stopper, identify};
 pub use refusal::{Kind, Refusal};
 pub use site::{HostAddresses, NoSnatPorts, Site};
+pub use watching::View;

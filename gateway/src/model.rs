@@ -21,6 +21,7 @@ pub mod flow;
 mod health;
 mod limits;
 mod share;
+pub mod sighting;
 pub mod status;
 mod statuses;
 mod time;

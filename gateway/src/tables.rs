@@ -13,6 +13,7 @@ mod mapped;
 mod regions;
 mod retired;
 mod services;
+mod sightings;
 mod sweep;
 mod syscall;
 
@@ -26,7 +27,7 @@ use std::{
 use anyhow::{Context, Result};
 use aya::maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray};
 use gateway_common::{
-    abi::{self, Cookies, Egress, Link, MAX_SNAT, Settings, ticks_from_secs},
+    abi::{self, Cookies, Egress, Link, MAX_SNAT, Settings, Watched, ticks_from_secs},
     nat::{self, Reason},
 };
 
@@ -44,6 +45,7 @@ use crate::{
     model::{
         Answer,
         flow::{Flow, FlowFilter, FlowOrder, FlowPage},
+        sighting::{Sighting, Wanted},
         status::{
             Action, AttachMode, BackendCounters, DatapathStatus, Hook, InterfaceStatus, ProgramStatus, ReasonCount,
             SweepTotals, TableFill,
@@ -77,6 +79,7 @@ pub struct Tables {
     /// Of the latest sweep, and of all.
     swept: Mutex<(Swept, SweepTotals)>,
     programs: Option<Arc<Datapath>>,
+    sightings: sightings::Sightings,
 }
 
 impl Tables {
@@ -107,6 +110,7 @@ impl Tables {
             idle_timeouts: HashMap::new(),
             swept: Mutex::default(),
             programs: None,
+            sightings: sightings::Sightings::new(|name| datapath.map(name))?,
         };
         tables.write_snat(open("SNAT")?, snat)?;
         let settings = Settings {
@@ -114,6 +118,8 @@ impl Tables {
             half_open: half_open_capacity,
             full: limits.full.into(),
             cookies: limits.syn_cookies.into(),
+            // A daemon that was killed may have left somebody's wish.
+            watched: Watched::NOTHING,
             ..tables.settings.get(0)
         };
         tables.settings.set(0, settings);
@@ -294,6 +300,20 @@ impl PacketTables for Tables {
 
     fn reasons(&self) -> Result<Vec<ReasonCount>> {
         self.reason_counts()
+    }
+
+    fn watch(&mut self, wanted: Option<&Wanted>) -> Result<()> {
+        let mut settings = self.settings.get(0);
+        if settings.watched == Watched::NOTHING {
+            self.sightings.forget()?;
+        }
+        settings.watched = wanted.map_or(Ok(Watched::NOTHING), |wanted| self.sightings.begin(wanted))?;
+        self.settings.set(0, settings);
+        Ok(())
+    }
+
+    fn take_sightings(&mut self) -> Result<Vec<Sighting>> {
+        self.sightings.take(&self.backends, &self.interfaces)
     }
 
     fn status(&self) -> Result<DatapathStatus> {

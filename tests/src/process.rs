@@ -106,6 +106,18 @@ impl Process {
         kill(id, signal).unwrap_or_else(|e| panic!("send {signal} to {}: {e}", self.name));
     }
 
+    /// Whether the program ends in this time.
+    pub fn ends_within(&mut self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        while self.exit_status().is_none() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+
     /// Waits for the end of the program.
     #[track_caller]
     pub fn wait(&mut self, timeout: Duration) -> Output {

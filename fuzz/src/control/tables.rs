@@ -12,6 +12,7 @@ use gateway::{
     model::{
         Answer,
         flow::{Flow, FlowFilter, FlowOrder, FlowPage},
+        sighting::{Sighting, Wanted},
         status::{BackendCounters, DatapathStatus, ReasonCount, TableFill},
     },
 };
@@ -70,6 +71,14 @@ impl PacketTables for Tables {
     }
 
     fn reasons(&self) -> Result<Vec<ReasonCount>> {
+        Ok(Vec::new())
+    }
+
+    fn watch(&mut self, _wanted: Option<&Wanted>) -> Result<()> {
+        Ok(())
+    }
+
+    fn take_sightings(&mut self) -> Result<Vec<Sighting>> {
         Ok(Vec::new())
     }
 

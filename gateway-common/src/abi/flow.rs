@@ -104,6 +104,20 @@ pub struct Scratch {
     /// 1: it is new to the accounts of the limits.
     pub admitted: u32,
     pub client: Client,
+    /// What the packet has done to its flow.
+    pub change: Change,
+}
+
+/// A change of a flow that is told to whoever watches flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Change {
+    #[default]
+    Nothing = 0,
+    /// Its handshake is complete, or it goes on after what looked like its end.
+    Opened = 1,
+    /// Both ends have closed it, or one has reset it.
+    Closed = 2,
 }
 
 /// What the acknowledgement of a SYN cookie says of its client.

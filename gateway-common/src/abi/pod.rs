@@ -5,7 +5,7 @@ use aya::Pod;
 
 use super::{
     Address, Backend, BackendCounters, Bucket, Flow, Limits, Link, Service, ServiceKey, Settings, Slot, Source, Syn,
-    Tuple, Usage,
+    Tuple, Usage, Watch,
 };
 
 macro_rules! pod {
@@ -32,4 +32,5 @@ pod!(
     Syn,
     Tuple,
     Usage,
+    Watch,
 );

@@ -1,6 +1,6 @@
 //! What the daemon tells the packet programs about the host.
 
-use super::Answer;
+use super::{Answer, Watched};
 
 /// Source addresses per family at most.
 pub const MAX_SNAT: u32 = 64;
@@ -41,6 +41,8 @@ pub struct Settings {
     pub hash_keys: [u32; 10],
     /// Secret key of SYN cookies.
     pub cookie_key: [u32; 4],
+    /// What is to be shown to whoever watches.
+    pub watched: Watched,
 }
 
 /// When SYNs are answered by cookies.

@@ -10,8 +10,8 @@ use std::{
 use super::{HostFlows, HostFrame, Local, WhenFull};
 use crate::{
     abi::{
-        Address, Algorithm, Answer, Backend, BackendCounters, Client, Direction, Family, Flow, Limits, MAX_SNAT,
-        MAX_TRIED, Scratch, Seen, Service, ServiceKey, Settings, Slot, Source, Syn, TICK_SHIFT, Usage,
+        Address, Algorithm, Answer, Backend, BackendCounters, Change, Client, Direction, Family, Flow, Limits,
+        MAX_SNAT, MAX_TRIED, Scratch, Seen, Service, ServiceKey, Settings, Slot, Source, Syn, TICK_SHIFT, Usage,
     },
     nat::{FlowTable, Network, State, Tables, Verdict, cut, process, state},
 };
@@ -100,6 +100,7 @@ impl HostTables {
                 limited: 0,
                 admitted: 0,
                 client: Client::default(),
+                change: Change::Nothing,
             }),
             headers: RefCell::new(Network::EMPTY),
             random: RefCell::new(fastrand::Rng::with_seed(seed)),

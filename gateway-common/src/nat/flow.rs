@@ -9,7 +9,7 @@ use super::{
     tables::{FlowTable, Tables},
     tcp::{self, Flags},
 };
-use crate::abi::{Direction, Flow, Hop, Seen, Volume};
+use crate::abi::{Change, Direction, Flow, Hop, Seen, Volume};
 
 /// How far behind the end of what was sent a segment may begin for its numbers to be believed: a super-frame.
 const RECENT: u32 = 1 << 16;
@@ -163,6 +163,7 @@ fn transition<T: Tables>(tables: &T, flow: &mut Flow, seen: Seen) {
     if change != 0 {
         tables.add_open_flows(flow.backend, change);
         limits::count(tables, flow, twin, change);
+        tables.note(if change < 0 { Change::Closed } else { Change::Opened });
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     tables::{FlowTable, Tables},
     tcp::{self, Flags},
 };
-use crate::abi::{Direction, Flow, Seen, Tuple};
+use crate::abi::{Change, Direction, Flow, Seen, Tuple};
 
 /// How far an acknowledgement may lie behind what the backend has sent before the handshake is complete:
 /// one window without scaling, for servers that speak before the ACK arrives (RFC 7413).
@@ -186,6 +186,7 @@ pub(super) fn establish<T: Tables>(tables: &T, original: &Flow, reply: &Flow) ->
     if let Some(counters) = tables.counters(original.backend) {
         counters.connections += 1;
     }
+    tables.note(Change::Opened);
     tables.half_open().remove(&original.from);
     tables.half_open().remove(&reply.from);
     Ok(())

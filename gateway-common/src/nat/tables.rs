@@ -2,8 +2,8 @@
 
 use super::{Reason, cookie, open, select};
 use crate::abi::{
-    Address, Backend, BackendCounters, Flow, Limits, Scratch, Service, ServiceKey, Settings, Slot, Source, Syn, Tuple,
-    Usage,
+    Address, Backend, BackendCounters, Change, Flow, Limits, Scratch, Service, ServiceKey, Settings, Slot, Source, Syn,
+    Tuple, Usage, Watched,
 };
 
 /// Why a flow table did not take an entry.
@@ -76,6 +76,16 @@ pub trait Tables: Sized {
     /// place. A caller uses one reference to it at a time.
     #[expect(clippy::mut_from_ref, reason = "map memory, which the kernel shares between CPUs as well")]
     fn pressure(&self, backend: u32) -> Option<&mut i64>;
+
+    /// Leaves word of a flow's change for whoever watches.
+    #[inline(always)]
+    fn note(&self, change: Change) {
+        if self.settings().watched != Watched::NOTHING
+            && let Some(scratch) = self.scratch()
+        {
+            scratch.change = change;
+        }
+    }
 
     /// The hash of a SYN cookie. A method, as is [`Self::open`].
     #[inline(always)]

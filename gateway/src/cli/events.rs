@@ -1,14 +1,21 @@
 //! `gateway events`.
 
-use std::io::Write;
+use std::{future, io::Write};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
 
 use crate::{
-    control::{Client, views::EventQuery},
-    model::event::{Event, Happening},
+    control::{
+        Client,
+        views::{EventQuery, SightingQuery},
+    },
+    model::{
+        event::{Event, Happening},
+        flow::FlowState,
+        sighting::Sighting,
+    },
 };
 
 /// Show what happens: services, backends, health, deployments, limits
@@ -17,6 +24,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     gateway events --service mqtt\n  \
+    gateway events --flows\n  \
     gateway events --kind deployment --kind backend-down\n  \
     gateway events --no-follow --json | jq 'select(.kind == \"limit-hit\")'")]
 pub struct Events {
@@ -32,6 +40,9 @@ pub struct Events {
     /// Only events of this kind, such as `backend-down`, or of all that begin so, such as `backend` (repeatable)
     #[arg(long = "kind", value_name = "KIND", value_parser = kind)]
     kinds: Vec<String>,
+    /// Also connections that open and close: all of them, or under load one in sixteen
+    #[arg(long, conflicts_with = "no_follow")]
+    flows: bool,
     /// Print a JSON object a line
     #[arg(long)]
     json: bool,
@@ -41,16 +52,44 @@ impl Events {
     pub async fn execute(self, client: &Client) -> Result<()> {
         let query = EventQuery { since: self.since, follow: !self.no_follow };
         let mut events = client.events(&query).await?;
+        let mut flows = match self.flows {
+            true => Some(client.sightings(&SightingQuery { flows: true, ..SightingQuery::default() }).await?),
+            false => None,
+        };
         let mut stdout = anstream::stdout();
-        while let Some((event, json)) = events.next().await? {
-            if !self.is_wanted(&event.what) {
-                continue;
-            }
-            let line = if self.json { json } else { text(&event) };
+        loop {
+            let next_flow = async {
+                match &mut flows {
+                    Some(flows) => flows.next().await,
+                    None => future::pending().await,
+                }
+            };
+            let line = tokio::select! {
+                event = events.next() => match event? {
+                    None => return Ok(()),
+                    Some((event, json)) if self.is_wanted(&event.what) => if self.json { json } else { text(&event) },
+                    Some(_) => continue,
+                },
+                flow = next_flow => match flow? {
+                    None => return Ok(()),
+                    Some((sighting, json)) if self.shows(&sighting) => if self.json { json } else { flow_text(&sighting) },
+                    Some(_) => continue,
+                },
+            };
             writeln!(stdout, "{line}")?;
             stdout.flush()?;
         }
-        Ok(())
+    }
+
+    /// Of flows, those of the wanted service.
+    fn shows(&self, sighting: &Sighting) -> bool {
+        match sighting {
+            Sighting::FlowOpened(flow) | Sighting::FlowClosed(flow) => {
+                self.service.is_none() || self.service == flow.service
+            }
+            Sighting::Lost { .. } => true,
+            Sighting::PacketIn(_) | Sighting::PacketOut(_) => false,
+        }
     }
 
     /// Whoever filters is told of what is lost all the same.
@@ -61,13 +100,29 @@ impl Events {
     }
 }
 
+const DIM: Style = Style::new().dimmed();
+
 fn text(Event { at, what, .. }: &Event) -> String {
-    const DIM: Style = Style::new().dimmed();
     const WARNING: Style = AnsiColor::Yellow.on_default();
 
     let at = humantime::format_rfc3339_seconds(*at);
     let style = if what.level() == log::Level::Warn { WARNING } else { Style::new() };
     format!("{DIM}{at}{DIM:#}  {style}{:<22}{style:#}  {what}", what.kind())
+}
+
+fn flow_text(sighting: &Sighting) -> String {
+    let (kind, flow) = match sighting {
+        Sighting::FlowOpened(flow) => ("flow-opened", flow),
+        Sighting::FlowClosed(flow) => ("flow-closed", flow),
+        Sighting::Lost { sightings } => return format!("{:22}{:<22}{sightings} flows", "", "lost"),
+        Sighting::PacketIn(_) | Sighting::PacketOut(_) => return String::new(),
+    };
+    let at = humantime::format_rfc3339_seconds(flow.at);
+    let (service, client) = (flow.service.as_deref().unwrap_or("-"), flow.client);
+    let backend = flow.backend.map_or_else(String::new, |backend| format!(" by {backend}"));
+    let state = flow.state.map_or("", FlowState::name);
+    let (there, back) = (flow.original.bytes, flow.reply.bytes);
+    format!("{DIM}{at}{DIM:#}  {kind:<22}  {service}: {client}{backend}, {state}, {there} B there and {back} B back")
 }
 
 /// Whether `kind` is `prefix`, or `prefix` and more words.

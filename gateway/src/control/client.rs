@@ -17,9 +17,9 @@ use tokio::net::UnixStream;
 use super::ApiError;
 
 mod calls;
-mod events;
+mod streams;
 
-pub use events::EventStream;
+pub use streams::Stream;
 
 /// Longest time for a request and its answer; the server's own limits are tighter.
 const TIMEOUT: Duration = Duration::from_secs(90);

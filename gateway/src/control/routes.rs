@@ -19,6 +19,7 @@ mod deployments;
 mod events;
 mod flows;
 mod services;
+mod sightings;
 mod status;
 mod who;
 
@@ -51,6 +52,7 @@ pub fn router<P: PacketTables>(engine: Arc<Engine<P>>) -> Router {
         .route("/v1/flows", get(flows::list::<P>))
         .route("/v1/who", get(who::show::<P>))
         .route("/v1/events", get(events::stream::<P>))
+        .route("/v1/sightings", get(sightings::stream::<P>))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -141,6 +141,23 @@ pub struct WhoQuery {
     pub backend: SocketAddr,
 }
 
+/// The arguments of a stream of sightings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SightingQuery {
+    /// Packets, as they come and as they leave.
+    pub packets: bool,
+    /// Only those of this client; absent: of all, but for what is none of the gateway's business.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Bytes of each frame.
+    pub snap: u32,
+    /// Flows that open and close.
+    pub flows: bool,
+}
+
 /// The arguments of a listing of flows; an absent field matches every flow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -17,7 +17,7 @@ use gateway_common::abi::VERSION;
 use crate::model::status::AttachMode;
 
 /// The maps by their names in the object.
-pub const MAPS: [&str; 15] = [
+pub const MAPS: [&str; 17] = [
     "FLOWS",
     "HALF_OPEN",
     "SERVICES",
@@ -33,6 +33,8 @@ pub const MAPS: [&str; 15] = [
     "LIMITS",
     "TOTAL_USAGE",
     "SOURCE_USAGE",
+    "WATCH",
+    "SIGHTINGS",
 ];
 
 pub const MODES: [AttachMode; 3] = [AttachMode::XdpNative, AttachMode::XdpGeneric, AttachMode::Tc];

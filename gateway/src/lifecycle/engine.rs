@@ -13,7 +13,9 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use tokio::sync::watch;
 
-use super::{Desired, Events, HealthBook, Observation, PacketTables, Refusal, differences, lookout::Seen};
+use super::{
+    Desired, Events, HealthBook, Observation, PacketTables, Refusal, differences, lookout::Seen, watching::Watching,
+};
 use crate::{
     model::{
         Answer,
@@ -34,6 +36,7 @@ pub struct Engine<P> {
     health: watch::Sender<Arc<HealthBook>>,
     warnings: Mutex<BTreeMap<&'static str, Vec<String>>>,
     events: Events,
+    watching: Watching,
     /// What was last told of the datapath.
     seen: Mutex<Seen>,
 }
@@ -61,6 +64,7 @@ impl<P: PacketTables> Engine<P> {
             health,
             warnings: Mutex::default(),
             events: Events::default(),
+            watching: Watching::default(),
             seen: Mutex::default(),
         })
     }
@@ -78,6 +82,11 @@ impl<P: PacketTables> Engine<P> {
     /// What has happened, this daemon's changes among it.
     pub fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// Those who watch packets and flows.
+    pub(super) fn watching(&self) -> &Watching {
+        &self.watching
     }
 
     /// Brings the state that `step` makes of the present one into force. Blocks for a write to disk.

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 use crate::model::{
     Answer, Service,
     flow::{Flow, FlowFilter, FlowOrder, FlowPage},
+    sighting::{Sighting, Wanted},
     status::{BackendCounters, DatapathStatus, ReasonCount},
 };
 
@@ -44,6 +45,12 @@ pub trait PacketTables: Send + Sync + 'static {
 
     /// Packets by reason, which [`status`](Self::status) has too. Cheap enough to be asked for every second.
     fn reasons(&self) -> anyhow::Result<Vec<ReasonCount>>;
+
+    /// Has the datapath show this, and nothing else; `None`: nothing.
+    fn watch(&mut self, wanted: Option<&Wanted>) -> anyhow::Result<()>;
+
+    /// What it has shown since the last call, or the first of it.
+    fn take_sightings(&mut self) -> anyhow::Result<Vec<Sighting>>;
 
     /// Interfaces with the mode in force, table fill, packets by reason, warnings.
     fn status(&self) -> anyhow::Result<DatapathStatus>;

@@ -48,7 +48,7 @@ impl<'a> FlowTables<'a> {
                     return;
                 }
                 let reply = if needs_reply { table.get(&original.to.reversed()) } else { None };
-                let state = || flow_state(original.seen, reply.as_ref(), handshake_done);
+                let state = || flow_state(original.seen, seen_by(reply.as_ref()), handshake_done);
                 if filter.state.is_some_and(|wanted| wanted != state()) {
                     return;
                 }
@@ -95,7 +95,7 @@ impl<'a> FlowTables<'a> {
             client: original.from.source(),
             public: original.from.destination(),
             snat: original.to.source(),
-            state: flow_state(original.seen, reply, handshake_done),
+            state: flow_state(original.seen, seen_by(reply), handshake_done),
             age_seconds: clock::seconds_between(original.created, self.now),
             idle_seconds: clock::seconds_between(last_seen(original, reply, self.now), self.now),
             original: traffic(original),
@@ -176,8 +176,12 @@ fn traffic(entry: &Entry) -> Traffic {
     Traffic { packets: entry.traffic.packets(), bytes: entry.traffic.bytes() }
 }
 
-fn flow_state(original: Seen, reply: Option<&Entry>, handshake_done: bool) -> FlowState {
-    let reply = reply.map_or(Seen::NOTHING, |reply| reply.seen);
+fn seen_by(reply: Option<&Entry>) -> Seen {
+    reply.map_or(Seen::NOTHING, |reply| reply.seen)
+}
+
+/// The state of a flow whose directions have seen this.
+pub fn flow_state(original: Seen, reply: Seen, handshake_done: bool) -> FlowState {
     match state(original, reply) {
         State::Established if !handshake_done && reply.contains(Seen::SYN) => FlowState::SynReceived,
         State::Established if !handshake_done => FlowState::SynSent,

@@ -11,6 +11,7 @@ mod health;
 mod hostile;
 mod metrics;
 mod ports;
+mod sightings;
 mod socket;
 mod support;
 mod usage;

@@ -19,6 +19,7 @@ use gateway::{
         Answer, Backend, Health, Limits, Policy, Service,
         change::NewService,
         flow::{Flow, FlowFilter, FlowOrder, FlowPage, FlowState, Traffic},
+        sighting::{Sighting, Wanted},
         status::{
             Action, AttachMode, BackendCounters, DatapathStatus, Handshakes, Hook, InterfaceStatus, ProgramStatus,
             ReasonCount, SweepTotals, TableFill,
@@ -39,6 +40,8 @@ struct Memory {
     fails_once: AtomicBool,
     flows: Mutex<Vec<Flow>>,
     reasons: Mutex<Vec<ReasonCount>>,
+    wanted: Mutex<Option<Wanted>>,
+    sightings: Mutex<Vec<Sighting>>,
     /// Changes to go until the one that crashes; 0: none does.
     crashes_in: AtomicUsize,
     has_crashed: AtomicBool,
@@ -86,6 +89,16 @@ impl MemoryTables {
         let mut reasons = self.0.reasons.lock().unwrap();
         reasons.retain(|count| count.reason != reason);
         reasons.push(ReasonCount { reason: reason.into(), action, packets });
+    }
+
+    /// What is to be shown at the moment.
+    pub fn wanted(&self) -> Option<Wanted> {
+        *self.0.wanted.lock().unwrap()
+    }
+
+    /// Shows something.
+    pub fn show(&self, sighting: Sighting) {
+        self.0.sightings.lock().unwrap().push(sighting);
     }
 
     /// Whether the change that is to fail is still to come.
@@ -167,6 +180,15 @@ impl PacketTables for MemoryTables {
     fn reasons(&self) -> Result<Vec<ReasonCount>> {
         let always = ReasonCount { reason: "not_ip".into(), action: Action::Pass, packets: 3 };
         Ok([vec![always], self.0.reasons.lock().unwrap().clone()].concat())
+    }
+
+    fn watch(&mut self, wanted: Option<&Wanted>) -> Result<()> {
+        *self.0.wanted.lock().unwrap() = wanted.copied();
+        Ok(())
+    }
+
+    fn take_sightings(&mut self) -> Result<Vec<Sighting>> {
+        Ok(std::mem::take(&mut *self.0.sightings.lock().unwrap()))
     }
 
     fn status(&self) -> Result<DatapathStatus> {

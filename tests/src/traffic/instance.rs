@@ -46,6 +46,11 @@ impl Instance {
         self.process.wait(timeout);
     }
 
+    /// Whether a server that was told to end does so in this time.
+    pub fn ends_within(&mut self, timeout: Duration) -> bool {
+        self.process.ends_within(timeout)
+    }
+
     /// Waits for the end of a server that was told to end, and asks what it has done.
     #[track_caller]
     pub fn ledger(mut self, timeout: Duration) -> Ledger {

@@ -9,14 +9,9 @@ use gateway_tests::{
 };
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::objects;
 
-/// The complete lines so far, as JSON.
-#[track_caller]
-fn objects(text: &str) -> Vec<Value> {
-    let complete = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
-    complete.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
-}
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Kinds of the events of the service `web`.
 fn kinds_of_web(events: &[Value]) -> Vec<&str> {

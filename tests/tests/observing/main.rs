@@ -5,4 +5,14 @@ mod events;
 mod flows;
 mod metrics;
 mod scrape;
+mod watching;
 mod who;
+
+use serde_json::Value;
+
+/// The complete lines so far, as JSON.
+#[track_caller]
+fn objects(text: &str) -> Vec<Value> {
+    let complete = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+    complete.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+}

@@ -41,7 +41,7 @@ const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "llvm-22-
 const COMPILER_CLIPPY: &str = "rust-web-clippy";
 const CPP_COMPILER: &str = "g++";
 /// The programs of the lab, each with the package that brings it.
-const LAB: [(&str, &str); 13] = [
+const LAB: [(&str, &str); 14] = [
     ("bpftool", "bpftool"),
     ("busybox", "busybox-static"),
     ("curl", "curl"),
@@ -55,6 +55,7 @@ const LAB: [(&str, &str); 13] = [
     ("sysctl", "procps"),
     ("systemd-analyze", "systemd"),
     ("tcpdump", "tcpdump"),
+    ("tshark", "tshark"),
 ];
 
 /// Servers that people run behind a gateway, their clients, and a browser, each with the package that brings it.

@@ -73,10 +73,10 @@ fn lines(events: &[Event]) -> Bytes {
     lines.into()
 }
 
-fn too_many() -> ApiError {
+pub(super) fn too_many() -> ApiError {
     ApiError {
-        error: format!("{FOLLOWERS} others follow the events already"),
-        remedy: Some("end one of them, or ask without `follow`".to_owned()),
+        error: format!("{FOLLOWERS} others follow events or packets already"),
+        remedy: Some("end one of them".to_owned()),
         kind: ErrorKind::Limit,
     }
 }

@@ -65,7 +65,16 @@ impl<'a> Fleet<'a> {
             old.push(std::mem::replace(&mut self.servers[index], new));
         }
         self.run(gateway, &["deploy", WEB, "--wait", "all", "--rollback-on-errors", "300ms"]);
-        for server in old {
+        for mut server in old {
+            if !server.process.ends_within(END_TIMEOUT) {
+                let port = format!("sport = :{}", server.address.port());
+                let sockets = server.host.output("ss", &["-tnoei", &port]).stdout;
+                let flows = gateway.json(&["flows", WEB, "--backend", &server.address.to_string()]);
+                panic!(
+                    "{} does not end: its connections are\n{sockets}and those that the gateway knows\n{flows}",
+                    server.name
+                );
+            }
             server.process.ledger(END_TIMEOUT);
         }
     }
