@@ -4,7 +4,14 @@
 //! It sees the machine's files, but what is written below `/etc`, `/usr`, `/var` and `/run` is gone with the guard, and the
 //! machine's own units are out of its sight. There is no journal: what it says is in [`Systemd::log`].
 
-use std::{fs, path::PathBuf, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 use crate::{Lab, Output, Process, eventually, leftovers, process_namespace::ProcessNamespace};
 
@@ -31,8 +38,10 @@ for folder in etc usr var; do
     mount -t overlay -o lowerdir=/$folder,upperdir=/run/lab/$folder/upper,workdir=/run/lab/$folder/work overlay /$folder
 done
 mount --bind $CONSOLE /dev/console
-touch /usr/bin/gateway
-mount --bind $GATEWAY /usr/bin/gateway
+if [ -n \"$GATEWAY\" ]; then
+    touch /usr/bin/gateway
+    mount --bind $GATEWAY /usr/bin/gateway
+fi
 unset ENTER BOOT
 exec $SYSTEMD --system --unit=multi-user.target --log-target=console --log-color=no --show-status=no";
 
@@ -50,6 +59,21 @@ impl<'lab> Systemd<'lab> {
     /// Boots on the lab's front server. `/usr/bin/gateway` is the gateway under test.
     #[track_caller]
     pub fn start(lab: &'lab Lab) -> Self {
+        Self::boot(lab, &crate::gateway::program())
+    }
+
+    /// The same without a gateway, for a package to bring one. Of the machine's unit files, only one with the name
+    /// `gateway.service` is seen.
+    #[track_caller]
+    pub fn start_without_gateway(lab: &'lab Lab) -> Self {
+        let units = lab.directory().join("units");
+        fs::create_dir_all(&units).expect("the lab's folder is writable");
+        symlink("/usr/lib/systemd/system/gateway.service", units.join("gateway.service")).expect("it is not there yet");
+        Self::boot(lab, Path::new(""))
+    }
+
+    #[track_caller]
+    fn boot(lab: &'lab Lab, gateway: &Path) -> Self {
         assert!(fs::exists(PROGRAM).is_ok_and(|exists| exists), "{PROGRAM} is missing: run `cargo xtask setup`");
         let units = lab.directory().join("units");
         let console = lab.directory().join("console");
@@ -61,7 +85,7 @@ impl<'lab> Systemd<'lab> {
         }
         let mut command = lab.front.command("sh");
         command.args(["-c", ENTER]).env("BOOT", BOOT).env("GROUP", lab.id().control_group()).env("SYSTEMD", PROGRAM);
-        command.env("GATEWAY", crate::gateway::program()).env("CONSOLE", &console);
+        command.env("GATEWAY", gateway).env("CONSOLE", &console);
         command.env("SYSTEMD_UNIT_PATH", &units).env("container", "lab");
         let systemd = Self { lab, namespace: Some(ProcessNamespace::start(&mut command)) };
         eventually(START_TIMEOUT, || {

@@ -8,6 +8,7 @@ mod build;
 mod command;
 mod demo;
 mod dependencies;
+mod dist;
 mod fuzz;
 mod kernels;
 mod lint;
@@ -39,6 +40,7 @@ enum Task {
     Bench(bench::Bench),
     Fuzz(fuzz::Fuzz),
     Soak(soak::Soak),
+    Dist(dist::Dist),
     #[command(hide = true)]
     TestProgram(test::TestProgram),
 }
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Task::Bench(task) => task.execute(),
         Task::Fuzz(task) => task.execute(),
         Task::Soak(task) => task.execute(),
+        Task::Dist(task) => task.execute(),
         Task::TestProgram(task) => task.execute(),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };

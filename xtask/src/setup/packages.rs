@@ -27,12 +27,14 @@ pub enum Need {
     Applications,
     /// What the benchmarks measure beside the gateway.
     Peers,
+    /// What packages are made with.
+    Packages,
     /// The emulator that boots kernels, and what is put into its machines.
     Kernels,
 }
 
 impl Need {
-    /// What building, linting and testing need: neither the benchmarks' peers nor the kernels.
+    /// What building, linting and testing need: neither the benchmarks' peers nor packages nor kernels.
     pub const ALL: [Self; 4] = [Self::Lint, Self::Fuzz, Self::Lab, Self::Applications];
 }
 
@@ -87,6 +89,9 @@ const WITHOUT_UNITS: [&str; 6] = [
     "DPkg::Options::=--path-exclude=/etc/init.d/*",
 ];
 
+/// The programs that make packages, each with the package that brings it.
+const PACKAGES: [(&str, &str); 3] = [("dpkg-deb", "dpkg"), ("strip", "binutils"), ("tar", "tar")];
+
 /// The programs that boot kernels, each with the package that brings it.
 const KERNELS: [(&str, &str); 4] = [
     ("busybox", "busybox-static"),
@@ -105,7 +110,7 @@ pub fn missing(needs: &[Need], toolchain: Option<&Toolchain>) -> Vec<String> {
     if (needs.contains(&Need::Lint) || needs.contains(&Need::Fuzz)) && !on_path("c++") {
         packages.push(CPP_COMPILER.to_owned());
     }
-    for (need, programs) in [(Need::Lab, &LAB[..]), (Need::Kernels, &KERNELS)] {
+    for (need, programs) in [(Need::Lab, &LAB[..]), (Need::Packages, &PACKAGES), (Need::Kernels, &KERNELS)] {
         if needs.contains(&need) {
             packages.extend(missing_of(programs));
         }
