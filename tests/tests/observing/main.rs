@@ -2,6 +2,7 @@
 
 mod cost;
 mod events;
+mod examples;
 mod flows;
 mod metrics;
 mod scrape;
