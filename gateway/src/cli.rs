@@ -37,6 +37,7 @@ mod run;
 mod service;
 mod sightings;
 mod status;
+mod top;
 mod trace;
 mod version;
 mod who;
@@ -78,6 +79,7 @@ enum Command {
     Trace(trace::Trace),
     Capture(capture::Capture),
     Events(events::Events),
+    Top(top::Top),
     Check(check::Check),
     Doctor(doctor::Doctor),
     Detach(Detach),
@@ -102,6 +104,7 @@ impl Cli {
             Command::Trace(verb) => wait(verb.execute(&client())),
             Command::Capture(verb) => wait(verb.execute(&client())),
             Command::Events(verb) => wait(verb.execute(&client())),
+            Command::Top(verb) => wait(verb.execute(&client())),
             Command::Check(verb) => verb.execute(),
             Command::Doctor(verb) => wait(verb.execute()),
             Command::Detach(verb) => wait(verb.execute(&socket, async |pins| daemon::detach(&Pins::at(pins)).await)),

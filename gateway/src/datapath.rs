@@ -14,7 +14,7 @@ mod programs;
 
 use std::{
     hash::{BuildHasher, RandomState},
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -24,6 +24,7 @@ use anyhow::{Context, Result};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapType},
+    sys::{Stats, enable_stats},
     util::nr_cpus,
 };
 use aya_obj::Object;
@@ -247,6 +248,11 @@ fn load_small() -> Result<Ebpf> {
         loader.map_max_entries(name, entries);
     }
     loader.load(object(flow_map)).context("load the maps")
+}
+
+/// Has the kernel count runs and run time of all packet programs, until the descriptor is closed.
+pub fn count_run_time() -> Result<OwnedFd> {
+    Ok(enable_stats(Stats::RunTime)?)
 }
 
 /// What [`detach`] found.

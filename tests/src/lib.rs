@@ -24,6 +24,7 @@ pub mod process;
 mod process_namespace;
 pub mod scenario;
 pub mod systemd;
+pub mod terminal;
 pub mod topology;
 pub mod traffic;
 
@@ -39,4 +40,5 @@ pub use lab_id::LabId;
 pub use namespace::Namespace;
 pub use process::{Output, Process};
 pub use systemd::Systemd;
+pub use terminal::Terminal;
 pub use topology::{BackendSide, ClientSide, Lab, Topology};

@@ -12,6 +12,7 @@ mod dist;
 mod fuzz;
 mod kernels;
 mod lint;
+mod picture;
 mod privilege;
 mod run;
 mod setup;
@@ -41,6 +42,7 @@ enum Task {
     Fuzz(fuzz::Fuzz),
     Soak(soak::Soak),
     Dist(dist::Dist),
+    Picture(picture::Picture),
     #[command(hide = true)]
     TestProgram(test::TestProgram),
 }
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Task::Fuzz(task) => task.execute(),
         Task::Soak(task) => task.execute(),
         Task::Dist(task) => task.execute(),
+        Task::Picture(task) => task.execute(),
         Task::TestProgram(task) => task.execute(),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };

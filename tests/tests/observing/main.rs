@@ -6,6 +6,7 @@ mod examples;
 mod flows;
 mod metrics;
 mod scrape;
+mod top;
 mod watching;
 mod who;
 

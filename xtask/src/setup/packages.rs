@@ -43,7 +43,7 @@ const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "llvm-22-
 const COMPILER_CLIPPY: &str = "rust-web-clippy";
 const CPP_COMPILER: &str = "g++";
 /// The programs of the lab, each with the package that brings it.
-const LAB: [(&str, &str); 14] = [
+const LAB: [(&str, &str); 15] = [
     ("bpftool", "bpftool"),
     ("busybox", "busybox-static"),
     ("curl", "curl"),
@@ -57,6 +57,7 @@ const LAB: [(&str, &str); 14] = [
     ("sysctl", "procps"),
     ("systemd-analyze", "systemd"),
     ("tcpdump", "tcpdump"),
+    ("tmux", "tmux"),
     ("tshark", "tshark"),
 ];
 
