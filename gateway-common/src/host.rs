@@ -1,5 +1,5 @@
 //! The core's surroundings without a kernel: tables in memory, frames in vectors, scripted routes, a clock that is
-//! set. For tests, fuzz targets and benchmarks.
+//! set. For tests, fuzz targets and benchmarks; `gateway explain` takes its frames from here.
 //!
 //! Nothing here is random but what its seed says, and nothing waits. Packets are built and judged by `etherparse`,
 //! which shares no code with the core.

@@ -25,6 +25,7 @@ mod doctor;
 mod env;
 mod events;
 mod exit;
+mod explain;
 mod flows;
 mod health;
 mod limits;
@@ -78,6 +79,7 @@ enum Command {
     Who(who::Who),
     Trace(trace::Trace),
     Capture(capture::Capture),
+    Explain(explain::Explain),
     Events(events::Events),
     Top(top::Top),
     Check(check::Check),
@@ -103,6 +105,7 @@ impl Cli {
             Command::Who(verb) => wait(verb.execute(&client())),
             Command::Trace(verb) => wait(verb.execute(&client())),
             Command::Capture(verb) => wait(verb.execute(&client())),
+            Command::Explain(verb) => wait(verb.execute(&client())),
             Command::Events(verb) => wait(verb.execute(&client())),
             Command::Top(verb) => wait(verb.execute(&client())),
             Command::Check(verb) => verb.execute(),

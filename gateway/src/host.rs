@@ -19,5 +19,6 @@ pub mod qdisc;
 pub mod rcu;
 pub mod requirements;
 pub mod resets;
+pub mod route;
 pub mod sysctl;
 pub mod watch;

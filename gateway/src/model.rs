@@ -17,6 +17,7 @@ mod backend;
 pub mod change;
 mod deployment;
 pub mod event;
+pub mod explanation;
 pub mod flow;
 mod health;
 mod limits;

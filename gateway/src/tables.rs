@@ -4,6 +4,7 @@ mod backends;
 mod clock;
 mod cut;
 mod drift;
+mod explain;
 mod fill;
 pub mod flow_table;
 mod flows;
@@ -44,6 +45,7 @@ use crate::{
     lifecycle::{PacketTables, ResolvedService},
     model::{
         Answer,
+        explanation::Explanation,
         flow::{Flow, FlowFilter, FlowOrder, FlowPage},
         sighting::{Sighting, Wanted},
         status::{
@@ -71,6 +73,7 @@ pub struct Tables {
     reasons: PerCpuArray<MapData, u64>,
     open_flows: mapped::MappedArray<i64>,
     settings: mapped::MappedArray<Settings>,
+    explained: explain::Maps,
     capacity: u32,
     half_open_places: u32,
     interfaces: Vec<Attached>,
@@ -105,6 +108,7 @@ impl Tables {
             cutter: Cutter::new(|name| datapath.map(name))?,
             accounts: limits::Accounts::new(|name| datapath.map(name))?,
             settings,
+            explained: explain::Maps::new(open)?,
             interfaces: Vec::new(),
             warnings: Vec::new(),
             idle_timeouts: HashMap::new(),
@@ -296,6 +300,10 @@ impl PacketTables for Tables {
         let source_ports = self.source_ports();
         let swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
         self.backends.totals(|index| swept.0.by_backend.get(&index).copied().unwrap_or_default(), &source_ports)
+    }
+
+    fn explain(&self, from: SocketAddr, to: SocketAddr) -> Result<Explanation> {
+        self.explain_syn(from, to).with_context(|| format!("explain a SYN from {from} to {to}"))
     }
 
     fn reasons(&self) -> Result<Vec<ReasonCount>> {

@@ -68,7 +68,7 @@ const MORE_OF_DEPLOYMENT: Fields = &[
 ];
 /// What no body has.
 const FOREIGN: Fields = &[("colour", &["1"]), ("name", &["3"]), ("backends", &["{}"]), ("weight", &[r#""2""#])];
-const QUERIES: [&str; 8] = [
+const QUERIES: [&str; 11] = [
     "",
     "?service=web",
     "?service=file&limit=1",
@@ -76,6 +76,9 @@ const QUERIES: [&str; 8] = [
     "?limit=18446744073709551616",
     "?client=::1",
     "?backend=10.0.1.1:80",
+    "?from=198.51.100.7:5000&to=203.0.113.10:80",
+    "?from=198.51.100.7:0&to=[::ffff:203.0.113.10]:80",
+    "?from=[2001:db8::7]:5000&to=203.0.113.10:80",
     "?a=%FF&&",
 ];
 
@@ -123,7 +126,7 @@ impl Request {
             16 => (Method::DELETE, service + "/deployment", String::new()),
             17 => (
                 Method::GET,
-                ["/v1/status", "/v1/backends", "/v1/flows"][usize::from(choices.byte()) % 3].to_owned()
+                ["/v1/status", "/v1/backends", "/v1/flows", "/v1/explain"][usize::from(choices.byte()) % 4].to_owned()
                     + choices.of(&QUERIES),
                 String::new(),
             ),

@@ -11,9 +11,10 @@ use gateway::{
     lifecycle::{PacketTables, ResolvedService},
     model::{
         Answer,
+        explanation::{CookieRule, Cookies, Explanation, Verdict},
         flow::{Flow, FlowFilter, FlowOrder, FlowPage},
         sighting::{Sighting, Wanted},
-        status::{BackendCounters, DatapathStatus, ReasonCount, TableFill},
+        status::{Action, BackendCounters, DatapathStatus, Hook, ReasonCount, TableFill},
     },
 };
 
@@ -56,6 +57,14 @@ impl PacketTables for Tables {
 
     fn who(&self, _snat: SocketAddr, _backend: SocketAddr) -> Result<Option<Flow>> {
         Ok(None)
+    }
+
+    /// As if no service listened anywhere.
+    fn explain(&self, from: SocketAddr, to: SocketAddr) -> Result<Explanation> {
+        let (reason, meaning) = ("no_service".to_owned(), "TCP for no service".to_owned());
+        let verdict = Verdict { reason, action: Action::Pass, meaning, hook: Hook::Tc };
+        let cookies = Cookies { when: CookieRule::Auto, sent: false };
+        Ok(Explanation::new(from, to, verdict, TableFill { open: 0, capacity: 1 }, cookies))
     }
 
     fn cut(&mut self, _service: &str, _backend: SocketAddr, _answer: Answer) -> Result<u64> {

@@ -17,6 +17,7 @@ use crate::lifecycle::{ChangeError, Desired, Engine, PacketTables, Refusal};
 mod backends;
 mod deployments;
 mod events;
+mod explain;
 mod flows;
 mod services;
 mod sightings;
@@ -49,6 +50,7 @@ pub fn router<P: PacketTables>(engine: Arc<Engine<P>>) -> Router {
         .route("/v1/services/{name}/deployments", post(deployments::begin::<P>))
         .route("/v1/services/{name}/deployment", get(deployments::show::<P>).delete(deployments::cancel::<P>))
         .route("/v1/backends", get(backends::list::<P>))
+        .route("/v1/explain", get(explain::show::<P>))
         .route("/v1/flows", get(flows::list::<P>))
         .route("/v1/who", get(who::show::<P>))
         .route("/v1/events", get(events::stream::<P>))

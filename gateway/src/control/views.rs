@@ -192,6 +192,30 @@ impl FlowQuery {
     }
 }
 
+/// The arguments of an explanation: the two ends of the SYN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainQuery {
+    /// The client.
+    pub from: SocketAddr,
+    /// The service.
+    pub to: SocketAddr,
+}
+
+impl ExplainQuery {
+    /// Both ends, IPv4 as IPv4 however it was written. An error says why no SYN can be between them.
+    pub fn ends(&self) -> Result<(SocketAddr, SocketAddr), String> {
+        let [from, to] = [self.from, self.to].map(|end| SocketAddr::new(end.ip().to_canonical(), end.port()));
+        match (from, to) {
+            _ if from.is_ipv4() != to.is_ipv4() => {
+                Err(format!("{from} and {to} are of two versions of the Internet Protocol"))
+            }
+            _ if from.port() == 0 || to.port() == 0 => Err("no SYN has port 0".to_owned()),
+            ends => Ok(ends),
+        }
+    }
+}
+
 impl ServiceView {
     /// A service with its backends' health and counters.
     pub(super) fn new(

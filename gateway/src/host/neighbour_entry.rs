@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use netlink_packet_route::{
-    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourMessage},
+    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourMessage, NeighbourState},
     route::RouteProtocol,
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Entry {
     pub resolved: Option<Vec<u8>>,
     /// It was asked for its link-layer address, and has not answered.
     pub silent: bool,
+    /// What the kernel calls all this.
+    pub state: NeighbourState,
     /// Set by the administrator for good.
     pub permanent: bool,
     /// Kept resolved by the kernel.
@@ -55,6 +57,7 @@ impl Entry {
             neighbour: Neighbour { interface: message.header.ifindex, address: address? },
             resolved: link_layer.filter(|_| state & VALID != 0),
             silent: state & SILENT != 0,
+            state: message.header.state,
             permanent: state & PERMANENT != 0,
             managed,
             protocol,

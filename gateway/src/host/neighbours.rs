@@ -6,7 +6,7 @@
 //! Entries carry `OWNER`, so that those of a gateway that crashed are recognised. Permanent entries and those that
 //! others manage are never touched.
 
-mod next_hop;
+pub(super) mod next_hop;
 pub mod paths;
 
 use std::{

@@ -20,6 +20,7 @@ use crate::{
     model::{
         Answer,
         event::Happening,
+        explanation::Explanation,
         flow::{Flow, FlowFilter, FlowOrder, FlowPage},
         status::{BackendCounters, DatapathStatus, ReasonCount},
     },
@@ -147,6 +148,11 @@ impl<P: PacketTables> Engine<P> {
     /// The flow that a backend sees as a connection from `snat`.
     pub fn who(&self, snat: SocketAddr, backend: SocketAddr) -> Result<Option<Flow>> {
         self.read(|tables| tables.who(snat, backend))
+    }
+
+    /// What would become of a SYN between these addresses. Blocks while the kernel is asked for routes.
+    pub fn explain(&self, from: SocketAddr, to: SocketAddr) -> Result<Explanation> {
+        self.read(|tables| tables.explain(from, to))
     }
 
     /// Ends all flows of a backend, which is to get no new ones, and returns how many were open. Blocks while the flow

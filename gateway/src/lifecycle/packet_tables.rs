@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use crate::model::{
     Answer, Service,
+    explanation::Explanation,
     flow::{Flow, FlowFilter, FlowOrder, FlowPage},
     sighting::{Sighting, Wanted},
     status::{BackendCounters, DatapathStatus, ReasonCount},
@@ -42,6 +43,9 @@ pub trait PacketTables: Send + Sync + 'static {
 
     /// Totals of every backend that the tables know.
     fn backend_counters(&self) -> anyhow::Result<Vec<BackendCounters>>;
+
+    /// What would become of a SYN between these addresses, which are of one family. Changes nothing.
+    fn explain(&self, from: SocketAddr, to: SocketAddr) -> anyhow::Result<Explanation>;
 
     /// Packets by reason, which [`status`](Self::status) has too. Cheap enough to be asked for every second.
     fn reasons(&self) -> anyhow::Result<Vec<ReasonCount>>;

@@ -103,6 +103,15 @@ impl<'a> FlowTables<'a> {
         }
     }
 
+    /// The flow that a client's segments with this tuple belong to.
+    pub fn of_client(&self, tuple: &Tuple) -> Option<Flow> {
+        [(self.established, true), (self.half_open, false)].into_iter().find_map(|(table, handshake_done)| {
+            let original = table.get(tuple).filter(|entry| entry.direction == Direction::Original)?;
+            let reply = table.get(&original.to.reversed());
+            Some(self.flow(&original, reply.as_ref(), handshake_done))
+        })
+    }
+
     /// A flow that is over, of which the source port rests.
     fn rest_of_flow(&self, reply: &Entry) -> Flow {
         // After a SYN cookie the field is another number.

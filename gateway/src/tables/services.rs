@@ -110,6 +110,11 @@ impl Services {
         self.placed.values().filter_map(limits).collect()
     }
 
+    /// The service that listens there.
+    pub fn listening(&self, at: &SocketAddr) -> Option<&ResolvedService> {
+        self.placed.get(self.owners.get(&key(at))?)?.resolved.as_deref()
+    }
+
     fn limits_of(&self, resolved: &ResolvedService) -> Option<abi::Limits> {
         limits::entry(&resolved.service.limits, self.capacity)
     }

@@ -3,7 +3,7 @@
 use gateway::{
     control::{
         ClientError, ErrorKind,
-        views::{BackendQuery, FlowQuery},
+        views::{BackendQuery, ExplainQuery, FlowQuery},
     },
     model::{
         BackendState, NewBackend, Owner, Process,
@@ -135,6 +135,20 @@ fn flows_are_filtered_and_limited() {
     list(FlowQuery { service: Some("gone".into()), ..FlowQuery::default() }).expect("its flows outlive a service");
     assert_eq!(kind(list(FlowQuery { service: Some("never".into()), ..FlowQuery::default() })), ErrorKind::NotFound);
     assert_eq!(kind(list(FlowQuery { limit: Some(1_000_000), ..FlowQuery::default() })), ErrorKind::BadRequest);
+}
+
+#[test]
+fn explanations_are_of_two_ends_of_one_family() {
+    let daemon = Daemon::start();
+    let client = daemon.client();
+    let ends = |from: &str, to: &str| ExplainQuery { from: from.parse().unwrap(), to: to.parse().unwrap() };
+    let explain = |from, to| daemon.wait(client.explain(&ends(from, to)));
+    let explained = explain("198.51.100.1:5000", "[::ffff:203.0.113.10]:80").unwrap();
+    assert_eq!(explained.to, "203.0.113.10:80".parse().unwrap(), "an IPv4 address, however it is written");
+    assert_eq!((explained.verdict.reason.as_str(), explained.flows.open), ("no_service", 1));
+    explain("[2001:db8::7]:5000", "[2001:db8::10]:80").unwrap();
+    assert_eq!(kind(explain("[2001:db8::7]:5000", "203.0.113.10:80")), ErrorKind::BadRequest);
+    assert_eq!(kind(explain("198.51.100.1:0", "203.0.113.10:80")), ErrorKind::BadRequest);
 }
 
 #[test]

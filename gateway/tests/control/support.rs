@@ -18,6 +18,7 @@ use gateway::{
     model::{
         Answer, Backend, Health, Limits, Policy, Service,
         change::NewService,
+        explanation::{CookieRule, Cookies, Explanation, Verdict},
         flow::{Flow, FlowFilter, FlowOrder, FlowPage, FlowState, Traffic},
         sighting::{Sighting, Wanted},
         status::{
@@ -134,6 +135,14 @@ impl PacketTables for MemoryTables {
     fn who(&self, snat: SocketAddr, backend: SocketAddr) -> Result<Option<Flow>> {
         let flows = self.0.flows.lock().unwrap();
         Ok(flows.iter().find(|flow| (flow.snat, flow.backend) == (snat, backend)).cloned())
+    }
+
+    /// As if no service listened anywhere.
+    fn explain(&self, from: SocketAddr, to: SocketAddr) -> Result<Explanation> {
+        let (reason, meaning) = ("no_service".to_owned(), "TCP for no service".to_owned());
+        let verdict = Verdict { reason, action: Action::Pass, meaning, hook: Hook::Tc };
+        let cookies = Cookies { when: CookieRule::Auto, sent: false };
+        Ok(Explanation::new(from, to, verdict, TableFill { open: 1, capacity: 65_536 }, cookies))
     }
 
     fn cut(&mut self, service: &str, backend: SocketAddr, _answer: Answer) -> Result<u64> {

@@ -53,6 +53,10 @@ const WRONG: &[(&[&str], i32, &str)] = &[
         4,
         "no connection from 10.0.0.1:40000 to 10.0.1.1:80 is known; ask while",
     ),
+    (&["explain", "--from", "198.51.100.7:5000"], 2, "--to <SERVICE:PORT>"),
+    (&["explain", "--from", "198.51.100.7", "--to", "203.0.113.10:80"], 2, "invalid socket address"),
+    (&["explain", "--from", "198.51.100.7:5000", "--to", "[2001:db8::10]:80"], 2, "two versions of the Internet"),
+    (&["explain", "--from", "198.51.100.7:0", "--to", "203.0.113.10:80"], 2, "no SYN has port 0"),
     (&["check"], 2, "<FILE>"),
     (&["completions", "cmd"], 2, "[possible values: bash"),
     (&["check", "/nowhere/gateway.toml"], 5, "/nowhere/gateway.toml: cannot read the configuration"),
@@ -97,6 +101,7 @@ fn every_command_that_needs_a_daemon_says_that_there_is_none() {
     let verbs: &[&[&str]] = &[
         &["status"],
         &["flows"],
+        &["explain", "--from", "198.51.100.7:5000", "--to", "203.0.113.10:80"],
         &["env", "a"],
         &["service", "list"],
         &["service", "add", "a", "--auto-port"],

@@ -81,6 +81,19 @@ pub fn connect_from(source: IpAddr, to: SocketAddr, deadline: Duration) -> Resul
     prepare(socket.into())
 }
 
+/// The same from a port of the caller's choice.
+///
+/// # Errors
+/// How the connection failed.
+pub fn connect_between(from: SocketAddr, to: SocketAddr, deadline: Duration) -> Result<TcpStream, Failure> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+    // The port may be resting from a connection before.
+    socket.set_reuse_address(true)?;
+    socket.bind(&from.into())?;
+    socket.connect_timeout(&to.into(), deadline)?;
+    prepare(socket.into())
+}
+
 fn prepare(stream: TcpStream) -> Result<TcpStream, Failure> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(DEADLINE))?;

@@ -1,12 +1,15 @@
-//! What an operator sees of a gateway at work: its metrics, its flows, whose connection is whose, and what happens.
+//! What an operator sees of a gateway at work: its metrics, its flows, whose connection is whose, what happens, and what
+//! would become of a SYN. Looking changes nothing.
 
 mod cost;
 mod events;
 mod examples;
+mod explain;
 mod flows;
 mod metrics;
 mod scrape;
 mod top;
+mod unchanged;
 mod watching;
 mod who;
 

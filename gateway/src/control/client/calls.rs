@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::{Client, ClientError};
 use crate::{
-    control::views::{BackendQuery, BackendView, FlowQuery, ServiceView, StatusView, WhoQuery},
+    control::views::{BackendQuery, BackendView, ExplainQuery, FlowQuery, ServiceView, StatusView, WhoQuery},
     model::{
         Deployment, NewBackend,
         change::{BackendChange, DrainOrder, NewDeployment, NewService, ServiceChange},
+        explanation::Explanation,
         flow::{Flow, FlowPage},
     },
 };
@@ -77,6 +78,10 @@ impl Client {
 
     pub async fn remove_backend(&self, service: &str, address: SocketAddr) -> Result<(), ClientError> {
         self.delete(&backend_path(service, address)).await
+    }
+
+    pub async fn explain(&self, query: &ExplainQuery) -> Result<Explanation, ClientError> {
+        self.get(&with_arguments("/v1/explain", query)?).await
     }
 
     pub async fn flows(&self, query: &FlowQuery) -> Result<FlowPage, ClientError> {

@@ -15,7 +15,7 @@ use super::CONCURRENT_REQUESTS;
 use crate::host::neighbour_entry::Neighbour;
 
 /// The kernel answers at once; a reply that cannot be read is never handed on.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+pub(in crate::host) const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The next hops towards all of the addresses; all paths of a multipath route.
 pub(super) async fn of_all(handle: &Handle, addresses: &[IpAddr]) -> Result<HashSet<Neighbour>> {
@@ -42,19 +42,25 @@ async fn towards(handle: &Handle, address: IpAddr) -> Result<Vec<Neighbour>, Err
     Ok(path.map(|path| next_hops(&path, address)).unwrap_or_default())
 }
 
+/// The question for the route to an address.
+pub(in crate::host) fn question(address: IpAddr) -> RouteMessage {
+    let mut question = RouteMessage::default();
+    (question.header.address_family, question.header.destination_prefix_length) = match address {
+        IpAddr::V4(_) => (AddressFamily::Inet, 32),
+        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+    };
+    question.attributes.push(RouteAttribute::Destination(address.into()));
+    question
+}
+
 /// The route to the address; none when the kernel says that there is none.
 pub(super) async fn look_up(
     handle: &Handle,
     address: IpAddr,
     flags: RouteFlags,
 ) -> Result<Option<RouteMessage>, Error> {
-    let mut question = RouteMessage::default();
-    (question.header.address_family, question.header.destination_prefix_length) = match address {
-        IpAddr::V4(_) => (AddressFamily::Inet, 32),
-        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
-    };
+    let mut question = question(address);
     question.header.flags = flags;
-    question.attributes.push(RouteAttribute::Destination(address.into()));
     match handle.route().get(question).execute().try_next().await {
         Err(Error::NetlinkError(error)) => {
             log::debug!("no route to {address}: {error}");
@@ -64,7 +70,8 @@ pub(super) async fn look_up(
     }
 }
 
-pub(super) fn next_hops(route: &RouteMessage, address: IpAddr) -> Vec<Neighbour> {
+/// The hops of a route to the address.
+pub(in crate::host) fn next_hops(route: &RouteMessage, address: IpAddr) -> Vec<Neighbour> {
     let mut hops = Vec::new();
     for attribute in &route.attributes {
         match attribute {
