@@ -171,9 +171,11 @@ fn fill_twin(sighting: &mut Sighting, flow: &Flow) {
 #[inline(always)]
 fn copy<F: Copied>(frame: &F, shown: &mut Shown, snap: u32) {
     let frame_len = frame.frame_len();
-    let len = if frame_len < snap { frame_len } else { snap } & SNAP as u32;
+    let wanted = if frame_len < snap { frame_len } else { snap };
+    // Itself, if it is not 0: on Linux 6.1 the verifier does not learn from a comparison that it is at least 1.
+    let len = (wanted.wrapping_sub(1) & SNAP as u32) + 1;
     // SAFETY: the mask keeps it within the room.
-    let copied = len != 0 && unsafe { frame.copy(shown.bytes.as_mut_ptr(), len) };
+    let copied = wanted != 0 && unsafe { frame.copy(shown.bytes.as_mut_ptr(), len) };
     (shown.sighting.frame_len, shown.sighting.shown) = (frame_len, if copied { len } else { 0 });
 }
 
