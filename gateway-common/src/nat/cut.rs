@@ -26,7 +26,8 @@ pub fn expected(sent: &Flow, returned: &Flow) -> [u32; 2] {
 #[inline(never)]
 pub(super) fn turn_away<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment, flow: &mut Flow) -> Reason {
     if !flow.seen.contains(Seen::CUT) {
-        return Reason::FlowGone;
+        // The client would say so too, if its port were not another connection's.
+        return answer::refuse(frame, segment, Answer::Reset, Reason::FlowGoneReset, Reason::FlowGone);
     }
     let how = if flow.seen.contains(Seen::SILENT) { Answer::Drop } else { Answer::Reset };
     let reason = answer::refuse(frame, segment, how, Reason::FlowCutReset, Reason::FlowCut);

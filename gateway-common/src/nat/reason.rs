@@ -94,6 +94,8 @@ reasons! {
     LimitRateReset = "limit_rate_reset" => Answer,
     /// A SYN beyond a source's limit of new connections, answered by a reset.
     LimitRatePerSourceReset = "limit_rate_per_source_reset" => Answer,
+    /// A late segment of a flow whose client has another by now, answered by a reset.
+    FlowGoneReset = "flow_gone_reset" => Answer,
     /// A segment of a flow that was cut, answered by a reset.
     FlowCutReset = "flow_cut_reset" => Answer,
     /// TTL or hop limit at its end, answered by ICMP time exceeded.
@@ -114,7 +116,7 @@ reasons! {
     IcmpOutOfWindow = "icmp_out_of_window" => Drop,
     /// An ICMP error about a flow that asks for packets smaller than every link can carry.
     IcmpTinyMtu = "icmp_tiny_mtu" => Drop,
-    /// A late segment of a flow whose tuple has been given to another.
+    /// A late reset, or an ICMP error, of a flow whose client has another by now.
     FlowGone = "flow_gone" => Drop,
     /// A packet about a flow that was cut without resets, or a reset of one that was cut with them.
     FlowCut = "flow_cut" => Drop,

@@ -125,7 +125,10 @@ fn old_reply_tuple_rests_after_a_reopening() {
         world.send(&world.syn()).expect(Reason::Opened);
         let resting = world.tables.flows.find(&old.to.reversed()).expect("the reply direction stays");
         assert!(resting.seen.contains(Seen::RESTING));
-        world.send(&late).expect(Reason::FlowGone);
+        let answer = world.send(&late).expect(Reason::FlowGoneReset).packet();
+        assert_eq!((answer.destination(), answer.tcp.rst), (late.source(), true));
+        assert_eq!(answer.tcp.sequence_number, late.tcp.acknowledgment_number);
+        world.send(&late.flags(Flags::RST)).expect(Reason::FlowGone);
         assert_ne!(world.flow().to, old.to);
     });
 }
