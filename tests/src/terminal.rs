@@ -19,7 +19,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Runs a script of the shell in a terminal of so many columns and rows, for [`LIFETIME`] at most: a killed test
+    /// Runs a script of the shell in a terminal of so many columns and rows, for five minutes at most: a killed test
     /// leaves nothing for good. In it `$GATEWAY` is the program under test, which finds the daemon of the lab.
     #[track_caller]
     pub fn start(lab: &Lab, script: &str, (columns, rows): (u16, u16)) -> Self {

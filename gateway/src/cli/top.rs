@@ -1,7 +1,7 @@
 //! `gateway top`.
 //!
-//! Two looks at the gateway make a [`Report`](report::Report); what the user wants to see of it is a
-//! [`Screen`](screen::Screen); drawing and keys are functions of these.
+//! Two looks at the gateway make a [`Report`]; what the user wants to see of it is a
+//! [`Screen`]; drawing and keys are functions of these.
 
 use std::{env, os::fd::OwnedFd, time::Duration};
 
