@@ -3,6 +3,9 @@
 //! libFuzzer needs no nightly: the compiler passes that record coverage are LLVM's, and stable rustc can run them.
 //! A finding is kept under `fuzz/artifacts`, what was learnt under `fuzz/corpus`; inputs to start from are under
 //! `fuzz/seeds`.
+//!
+//! `fuzz programs` attacks the packet programs in the kernel instead, beside the core: the test of
+//! `tests/tests/fixtures/fuzzed.rs`, for longer.
 
 use std::{
     fs,
@@ -14,8 +17,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     command::{self, announce, cargo},
+    privilege,
     setup::{self, Need},
-    workspace,
+    test, workspace,
 };
 
 /// Edge counters, their addresses, and the operands of comparisons, as libFuzzer expects them.
@@ -25,10 +29,16 @@ const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-l
 /// The cargo profile of the targets, and the name of its folder.
 const PROFILE: &str = "fuzz";
 
-/// Attack the parsers and the packet core with random input that coverage guides.
+/// Attack the parsers and the packet core with random input that coverage guides, or the programs in the kernel.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz configuration --seconds 600")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz configuration --seconds 600\n  \
+                  cargo xtask fuzz programs --minutes 10 --seed 7"
+)]
 pub struct Fuzz {
+    #[command(subcommand)]
+    programs: Option<Attack>,
     /// The one target to run; all of them, one after another, if absent.
     target: Option<String>,
     /// How long each target runs.
@@ -36,8 +46,40 @@ pub struct Fuzz {
     seconds: u32,
 }
 
+#[derive(clap::Subcommand)]
+enum Attack {
+    Programs(Programs),
+}
+
+/// Compare the packet programs in the kernel with the core, on random and damaged traffic
+#[derive(clap::Args)]
+struct Programs {
+    /// How long each of the two programs is attacked.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    minutes: u64,
+    /// Where to begin, as an earlier run has printed it; anywhere if absent.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+impl Programs {
+    fn execute(self) -> Result<()> {
+        setup::ensure(&[Need::Lab])?;
+        privilege::mount_bpffs()?;
+        announce("Fuzzing", &format!("the packet programs, XDP and TC for {} min each", self.minutes));
+        let mut test = cargo(&["test", "--package=gateway-tests", "--test=fixtures"]);
+        test.args(test::runner()?).env("GATEWAY_FUZZ_SECONDS", (60 * self.minutes).to_string());
+        test.envs(self.seed.map(|seed| ("GATEWAY_FUZZ_SEED", seed.to_string())));
+        // One after the other, so that each has the processors; what they print has the seeds.
+        command::run(test.args(["fuzzed::", "--", "--test-threads=1", "--nocapture"]))
+    }
+}
+
 impl Fuzz {
     pub fn execute(self) -> Result<()> {
+        if let Some(Attack::Programs(attack)) = self.programs {
+            return attack.execute();
+        }
         setup::ensure(&[Need::Fuzz])?;
         let folder = workspace::root().join("fuzz");
         let mut targets = targets(&folder.join("targets"))?;

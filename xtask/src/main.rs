@@ -15,6 +15,7 @@ mod lint;
 mod picture;
 mod privilege;
 mod run;
+mod sanitize;
 mod setup;
 mod soak;
 mod test;
@@ -40,6 +41,7 @@ enum Task {
     Test(test::Test),
     Bench(bench::Bench),
     Fuzz(fuzz::Fuzz),
+    Sanitize(sanitize::Sanitize),
     Soak(soak::Soak),
     Dist(dist::Dist),
     Picture(picture::Picture),
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Task::Test(task) => task.execute(),
         Task::Bench(task) => task.execute(),
         Task::Fuzz(task) => task.execute(),
+        Task::Sanitize(task) => task.execute(),
         Task::Soak(task) => task.execute(),
         Task::Dist(task) => task.execute(),
         Task::Picture(task) => task.execute(),

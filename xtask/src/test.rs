@@ -23,6 +23,8 @@ use crate::{
 
 /// The variable that names the gateway under test.
 const GATEWAY_BIN: &str = "GATEWAY_BIN";
+/// What the names of all variables begin with that tests read.
+const VARIABLES: &str = "GATEWAY_";
 /// The variable that names the kind of flow table of the gateways under test.
 const FLOW_TABLE: &str = "GATEWAY_FLOW_TABLE";
 /// The package whose tests need root.
@@ -105,7 +107,7 @@ fn build() -> Result<PathBuf> {
 }
 
 /// The arguments with which cargo starts test programs through [`TestProgram`], where this process is not root.
-fn runner() -> Result<Vec<String>> {
+pub fn runner() -> Result<Vec<String>> {
     if privilege::is_root() {
         return Ok(Vec::new());
     }
@@ -127,9 +129,9 @@ impl TestProgram {
         let [program, arguments @ ..] = self.command.as_slice() else { unreachable!("clap requires a command") };
         let package = env::var("CARGO_PKG_NAME").context("read CARGO_PKG_NAME: only cargo starts test programs")?;
         let mut command = if package == ROOT_PACKAGE {
-            let gateway = env::var_os(GATEWAY_BIN).with_context(|| format!("read {GATEWAY_BIN}"))?;
-            let flow_table = env::var_os(FLOW_TABLE).with_context(|| format!("read {FLOW_TABLE}"))?;
-            let variables = [(GATEWAY_BIN, &*gateway), (FLOW_TABLE, &*flow_table)];
+            let all = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+            let own: Vec<_> = all.filter(|(name, _)| name.starts_with(VARIABLES)).collect();
+            let variables: Vec<_> = own.iter().map(|(name, value)| (name.as_str(), value.as_os_str())).collect();
             privilege::as_root(program, &variables, "run the namespace tests")?
         } else {
             Command::new(program)
