@@ -118,6 +118,12 @@ impl<'lab> Systemd<'lab> {
         Process::start(self.inside(program).args(arguments)).wait(COMMAND_TIMEOUT)
     }
 
+    /// Starts a program beside the units, as root.
+    #[track_caller]
+    pub fn begin(&self, program: &str, arguments: &[&str]) -> Process {
+        Process::start(self.inside(program).args(arguments))
+    }
+
     /// The main process of a unit, by its id where the units run.
     #[track_caller]
     pub fn main_process(&self, unit: &str) -> u32 {
