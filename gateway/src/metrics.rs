@@ -67,5 +67,5 @@ impl<P: PacketTables> Exporter<P> {
 
 /// All metrics of an engine, as a scrape has them.
 pub fn scrape<P: PacketTables>(engine: &Engine<P>, started: SystemTime) -> Result<String> {
-    snapshot::Snapshot::of(engine, started)?.text()
+    Ok(snapshot::Snapshot::of(engine, started)?.text())
 }

@@ -1,7 +1,5 @@
 //! Metrics of each backend of each service.
 
-use anyhow::Result;
-
 use super::{
     snapshot::{Snapshot, Standing},
     text::{Labels, Text, labels},
@@ -54,30 +52,30 @@ const GAUGES: [(&str, &str, Read); 4] = [
     }),
 ];
 
-pub fn write(text: &mut Text, snapshot: &Snapshot) -> Result<()> {
+pub fn write(text: &mut Text, snapshot: &Snapshot) {
     let mut rows: Vec<&BackendCounters> = snapshot.counters.iter().collect();
     rows.sort_unstable_by_key(|row| (&row.service, row.backend));
     let rows: Vec<(&BackendCounters, Labels)> =
         rows.into_iter().map(|row| (row, of_backend(&row.service, &row.backend.to_string()))).collect();
     for (name, help, read) in TOTALS {
-        text.counter(name, help, rows.iter().map(|(row, labels)| (labels.clone(), read(row) as f64)))?;
+        text.counter(name, help, rows.iter().map(|(row, labels)| (labels, read(row) as f64)));
     }
     for (name, help, label, values) in LABELLED_TOTALS {
-        let samples = rows.iter().flat_map(|(row, of_row)| {
-            values.map(|(value, read)| ([of_row.clone(), labels([(label, value)])].concat(), read(row) as f64))
-        });
-        text.counter(name, help, samples)?;
+        let samples = rows
+            .iter()
+            .flat_map(|(row, labels)| values.map(|(value, read)| (labels.with(label, value), read(row) as f64)));
+        text.counter(name, help, samples);
     }
-    let handshakes = rows.iter().map(|(row, labels)| (labels.clone(), row.handshakes));
-    text.histogram("gateway_backend_handshake_seconds", "From the first SYN to the backend's SYN-ACK.", handshakes)?;
+    let handshakes = rows.iter().map(|(row, labels)| (labels, row.handshakes));
+    text.histogram("gateway_backend_handshake_seconds", "From the first SYN to the backend's SYN-ACK.", handshakes);
     for (name, help, read) in GAUGES {
-        text.gauge(name, help, rows.iter().map(|(row, labels)| (labels.clone(), read(row) as f64)))?;
+        text.gauge(name, help, rows.iter().map(|(row, labels)| (labels, read(row) as f64)));
     }
-    write_wanted(text, snapshot)
+    write_wanted(text, snapshot);
 }
 
 /// What is wanted of the backends, and what probes say of them.
-fn write_wanted(text: &mut Text, snapshot: &Snapshot) -> Result<()> {
+fn write_wanted(text: &mut Text, snapshot: &Snapshot) {
     let (mut up, mut draining, mut weights) = (Vec::new(), Vec::new(), Vec::new());
     for (service, backend, report) in snapshot.backends() {
         let labels = of_backend(service, &backend.address.to_string());
@@ -90,9 +88,9 @@ fn write_wanted(text: &mut Text, snapshot: &Snapshot) -> Result<()> {
         draining.push((labels.clone(), f64::from(is_draining)));
         weights.push((labels, f64::from(backend.weight)));
     }
-    text.gauge("gateway_backend_up", "1 while probes find the backend well, or nothing probes it.", up)?;
-    text.gauge("gateway_backend_draining", "1 while the backend drains or has drained.", draining)?;
-    text.gauge("gateway_backend_weight", "Share of new connections relative to the other backends.", weights)
+    text.gauge("gateway_backend_up", "1 while probes find the backend well, or nothing probes it.", up);
+    text.gauge("gateway_backend_draining", "1 while the backend drains or has drained.", draining);
+    text.gauge("gateway_backend_weight", "Share of new connections relative to the other backends.", weights);
 }
 
 fn of_backend(service: &str, backend: &str) -> Labels {

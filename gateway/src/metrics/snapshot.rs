@@ -32,12 +32,12 @@ impl Snapshot {
     }
 
     /// All of it as Prometheus reads it.
-    pub fn text(&self) -> Result<String> {
+    pub fn text(&self) -> String {
         let mut text = Text::default();
-        datapath::write(&mut text, self)?;
-        services::write(&mut text, self)?;
-        backends::write(&mut text, self)?;
-        Ok(text.into_string())
+        datapath::write(&mut text, self);
+        services::write(&mut text, self);
+        backends::write(&mut text, self);
+        text.into_string()
     }
 
     /// Every backend that is wanted, with its service's name and what probes say of it.
