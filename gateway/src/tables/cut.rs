@@ -46,6 +46,10 @@ impl Cutter {
         let open = self.end_established(backends, answer)?;
         for tuple in &open {
             let Some((original, reply)) = self.pair(tuple) else { continue };
+            // Not if its client has begun another connection meanwhile.
+            if !original.seen.contains(Seen::CUT) || !reply.seen.contains(Seen::CUT) {
+                continue;
+            }
             resets.extend(cut::expected(&reply, &original).map(|seq| reset(&reply.to, seq)));
             resets.extend(cut::expected(&original, &reply).map(|seq| reset(&original.to, seq)));
         }
@@ -70,7 +74,9 @@ impl Cutter {
         for (tuple, entry) in &entries {
             // By now the tuple may be another attempt's.
             let same = |present: &Flow| (present.backend, present.created) == (entry.backend, entry.created);
-            self.half_open.remove(tuple, &same)?;
+            if !self.half_open.remove(tuple, &same)? {
+                continue;
+            }
             // An end that has seen the other's SYN believes that there is a connection, or soon will.
             if entry.seen.contains(Seen::COOKIE) && entry.direction == Direction::Reply {
                 // The gateway has answered the client itself, with this number.
@@ -97,12 +103,15 @@ impl Cutter {
         let mut ended = Vec::new();
         for tuple in originals {
             let Some((original, reply)) = self.pair(&tuple) else { continue };
+            if !backends.contains(&original.backend) {
+                continue;
+            }
             let state = state(original.seen, reply.seen);
             // What both ends have closed may still repeat its last segments.
             if state == State::TimeWait {
                 continue;
             }
-            ended.extend([reply.from, tuple]);
+            ended.extend([reply, original]);
             if !state.is_finished() {
                 self.open_flows.counter(original.backend).fetch_sub(1, Ordering::Relaxed);
                 open.push(tuple);

@@ -26,8 +26,9 @@ pub trait FlowTable: Send + Sync {
     /// Removes the entry of `tuple` if it still is as wanted. False: there is none like that.
     fn remove(&mut self, tuple: &Tuple, wanted: &dyn Fn(&Flow) -> bool) -> Result<bool>;
 
-    /// Marks entries as cut, see [`gateway_common::nat::cut::mark`]. No packet that is under way undoes it.
-    fn cut(&mut self, tuples: &[Tuple], answer: Answer, now: u32) -> Result<()>;
+    /// Marks entries as cut, see [`gateway_common::nat::cut::mark`], if their tuples are not other flows' by now. No packet that is
+    /// under way undoes it.
+    fn cut(&mut self, entries: &[Flow], answer: Answer, now: u32) -> Result<()>;
 
     /// Makes every cached next hop stale that is not of this generation, before its own generation comes again.
     fn forget_hops(&mut self, current: u16) -> Result<()>;

@@ -95,14 +95,20 @@ impl<const FORGETS: bool> FlowTable for BucketTable<FORGETS> {
     }
 
     /// A packet that was under way may have overwritten a mark: after a grace period all are looked at once more.
-    fn cut(&mut self, tuples: &[Tuple], answer: Answer, now: u32) -> Result<()> {
-        let mut unmarked: Vec<Tuple> = tuples.to_vec();
+    fn cut(&mut self, entries: &[Flow], answer: Answer, now: u32) -> Result<()> {
+        // While packets are waited for, a client may begin another connection with the tuple.
+        let is_unmarked = |present: &Flow, wanted: &Flow| present.to == wanted.to && !present.seen.contains(Seen::CUT);
+        let mut unmarked: Vec<Flow> = entries.to_vec();
         while !unmarked.is_empty() {
-            for (bucket, slot) in unmarked.iter().filter_map(|tuple| self.find(tuple)) {
-                bucket.mark(slot, answer, now);
+            for wanted in &unmarked {
+                if let Some((bucket, slot)) = self.find(&wanted.from)
+                    && is_unmarked(&bucket.copy(slot), wanted)
+                {
+                    bucket.mark(slot, answer, now);
+                }
             }
             wait_for_packets();
-            unmarked.retain(|tuple| self.get(tuple).is_some_and(|entry| !entry.seen.contains(Seen::CUT)));
+            unmarked.retain(|wanted| self.get(&wanted.from).is_some_and(|present| is_unmarked(&present, wanted)));
         }
         Ok(())
     }

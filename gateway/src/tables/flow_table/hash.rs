@@ -72,8 +72,14 @@ impl FlowTable for HashTable {
     }
 
     /// Entries are replaced: what a packet that is under way still writes, it writes to the old one.
-    fn cut(&mut self, tuples: &[Tuple], answer: Answer, now: u32) -> Result<()> {
-        tuples.iter().try_for_each(|tuple| self.change(tuple, |entry| cut::mark(entry, answer, now)))
+    fn cut(&mut self, entries: &[Flow], answer: Answer, now: u32) -> Result<()> {
+        entries.iter().try_for_each(|wanted| {
+            self.change(&wanted.from, |entry| {
+                if entry.to == wanted.to {
+                    cut::mark(entry, answer, now);
+                }
+            })
+        })
     }
 
     fn forget_hops(&mut self, current: u16) -> Result<()> {
