@@ -97,7 +97,7 @@ impl ServiceConfig {
     }
 }
 
-/// The variable that names the kind of flow table that gateways under test have, if not the default.
+/// The variable that names the kind of flow table of gateways under test that name none themselves.
 const FLOW_TABLE: &str = "GATEWAY_FLOW_TABLE";
 
 const IN_MEMORY: &str = "a string takes all";
@@ -173,7 +173,8 @@ impl GatewayConfig {
         }
         let (flows, half_open) = self.capacity;
         writeln!(toml, "\n[flows]\ncapacity = {flows}\nhalf_open = {half_open}").expect(IN_MEMORY);
-        if let Ok(table) = env::var(FLOW_TABLE) {
+        let has_table = self.flows.iter().any(|key| key.starts_with("table"));
+        if let (false, Ok(table)) = (has_table, env::var(FLOW_TABLE)) {
             writeln!(toml, "table = {table:?}").expect(IN_MEMORY);
         }
         for key in &self.flows {

@@ -70,7 +70,7 @@ fn a_million_flows_are_counted_and_listed() {
         let lab = Topology::two_arm(1).build();
         let backend = lab.backends[0].at(Family::V4, BACKEND_PORT);
         let service = ServiceConfig::new("web", lab.front.at(Family::V4, PORT), &[backend]);
-        let config = GatewayConfig::new(&lab, Mode::XdpNative).capacity(FLOWS, 1 << 14).service(service);
+        let config = GatewayConfig::new(&lab, Mode::XdpNative).capacity(FLOWS + FLOWS / 4, 1 << 14).service(service);
         let gateway = Gateway::start_with(&lab, &config.with_flows(&format!("table = {table:?}")).to_toml(), &[]);
         fill(&lab, backend);
         assert_eq!(gateway.cli(&["flows", "--count"]).success().stdout, format!("{FLOWS}\n"));

@@ -43,7 +43,7 @@ const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "llvm-22-
 const COMPILER_CLIPPY: &str = "rust-web-clippy";
 const CPP_COMPILER: &str = "g++";
 /// The programs of the lab, each with the package that brings it.
-const LAB: [(&str, &str); 15] = [
+const LAB: [(&str, &str); 16] = [
     ("bpftool", "bpftool"),
     ("busybox", "busybox-static"),
     ("curl", "curl"),
@@ -54,6 +54,7 @@ const LAB: [(&str, &str); 15] = [
     ("iptables", "iptables"),
     ("nft", "nftables"),
     ("ping", "iputils-ping"),
+    ("python3", "python3"),
     ("sysctl", "procps"),
     ("systemd-analyze", "systemd"),
     ("tcpdump", "tcpdump"),
