@@ -97,6 +97,23 @@ fn interrupt_before_the_switch_undoes_and_after_it_lets_go() {
 }
 
 #[test]
+fn deployment_ends_where_an_old_backend_is_drained_by_hand() {
+    let stage = Stage::remote();
+    let _servers: Vec<_> = [OLD, NEW].concat().into_iter().map(|index| stage.serve(index)).collect();
+    let gateway = stage.start();
+    stage.add_service(&gateway, &["--health-interval", "200ms"]);
+    let held = OLD.map(|_| client::connect(&stage.lab.client, stage.public()).unwrap());
+    held.iter().for_each(|stream| drop(client::read_identity(stream).unwrap()));
+    let mut deployment = stage.begin(&["--wait", "all", "--rollback-on-errors", "300ms"]);
+    deployment.wait_for_line("new connections to web go to the new backends", PATIENCE);
+    for index in OLD {
+        let address = stage.address(index).to_string();
+        gateway.cli(&["backend", "drain", "web", &address, "--now"]);
+    }
+    deployment.wait(PATIENCE).success();
+}
+
+#[test]
 fn second_deployment_is_refused_while_the_first_can_be_undone() {
     let stage = Stage::remote();
     let _old = OLD.map(|index| stage.serve(index));

@@ -14,7 +14,7 @@ use crate::{
         Client, ClientError, ErrorKind,
         views::{BackendView, ServiceView},
     },
-    model::{Deployment, HealthStatus, Phase, Signal},
+    model::{Deployment, Drain, HealthStatus, Phase, Signal},
 };
 
 /// How often the daemon is asked.
@@ -132,7 +132,7 @@ impl<'a> Watch<'a> {
         }
         let (mut backends, mut open, mut deadline) = (0, 0, SystemTime::UNIX_EPOCH);
         for address in &deployment.old {
-            let Some((backend, drain)) = find(service, *address).and_then(|it| Some((it, it.drain.as_ref()?))) else {
+            let Some((backend, drain)) = still_draining(service, *address) else {
                 if self.gone.insert(*address) {
                     self.progress.say(&format!("{address} is gone"))?;
                 }
@@ -173,6 +173,12 @@ impl<'a> Watch<'a> {
         );
         self.progress.say(&message)
     }
+}
+
+/// The backend while it drains. One that was drained by other means can stay in the service after it.
+fn still_draining(service: &ServiceView, address: SocketAddr) -> Option<(&BackendView, &Drain)> {
+    let backend = find(service, address)?;
+    Some((backend, backend.drain.as_ref().filter(|drain| !drain.ended)?))
 }
 
 fn find(service: &ServiceView, address: SocketAddr) -> Option<&BackendView> {
