@@ -6,13 +6,17 @@
 //! ```
 
 use std::{
+    fs,
     net::{Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
 use aya::maps::MapData;
+use etherparse::PacketBuilder;
 use gateway::{control::Client, datapath::Pins, tables::flow_table};
-use gateway_common::abi::{Direction, Flow, Seen, TICK_SHIFT, Tuple};
+use gateway_common::abi::{Direction, Flow, Seen, TICK_SHIFT, Tuple, VERSION};
 use gateway_tests::{
     Family, Gateway, GatewayConfig, Lab, Mode, ServiceConfig, Topology,
     scenario::{BACKEND_PORT, PORT},
@@ -115,4 +119,54 @@ fn a_thousand_services_are_scraped() {
     measure(&format!("a scrape of {SERVICES} services with {BACKENDS} backends, {bytes} bytes"), || {
         drop(Scrape::of(&lab));
     });
+}
+
+/// Nanoseconds that the XDP program takes for a segment that the table has to be searched for, by the kernel's own test run.
+fn packet_time(lab: &Lab) -> u64 {
+    let programs = lab.id().pin_directory().join(format!("v{VERSION}/programs"));
+    let build = fs::read_dir(programs).unwrap().next().unwrap().unwrap().path();
+    let frame = lab.directory().join("frame");
+    let (src, dst) = ([198, 51, 100, 7], [203, 0, 113, 77]);
+    let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]).ipv4(src, dst, 64);
+    let mut bytes = Vec::new();
+    builder.tcp(40_000, 81, 1, 1_000).write(&mut bytes, b"").unwrap();
+    fs::write(&frame, bytes).unwrap();
+    let (program, frame) = (build.join("gateway_xdp"), frame);
+    let arguments = ["prog", "run", "pinned", program.to_str().unwrap(), "data_in", frame.to_str().unwrap()];
+    let repeat = ["repeat", "1000000"];
+    let said = lab.front.output("bpftool", &[&arguments[..], &repeat].concat()).success().stdout;
+    let time = said.split("duration (average): ").nth(1).and_then(|rest| rest.split("ns").next());
+    time.and_then(|time| time.trim().parse().ok()).unwrap_or_else(|| panic!("no time in {said:?}"))
+}
+
+#[test]
+#[ignore = "measures; run by hand with a release build"]
+fn packets_pass_beside_a_listing() {
+    let lab = Topology::two_arm(1).build();
+    let backend = lab.backends[0].at(Family::V4, BACKEND_PORT);
+    let service = ServiceConfig::new("web", lab.front.at(Family::V4, PORT), &[backend]);
+    let config = GatewayConfig::new(&lab, Mode::XdpNative).capacity(FLOWS + FLOWS / 4, 1 << 14).service(service);
+    let gateway = Gateway::start(&lab, &config);
+    fill(&lab, backend);
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        alone.push(packet_time(&lab));
+        let ended = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    gateway.cli(&["flows", "--sort", "bytes", "--limit", "1000"]).success();
+                }
+            });
+            beside.push(packet_time(&lab));
+            ended.store(true, Ordering::Relaxed);
+        });
+    }
+    alone.sort_unstable();
+    beside.sort_unstable();
+    println!(
+        "a packet: median {} ns, beside listings one after the other {} ns",
+        alone[ROUNDS / 2],
+        beside[ROUNDS / 2]
+    );
 }
