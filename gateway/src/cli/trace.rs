@@ -1,6 +1,10 @@
 //! `gateway trace`.
 
-use std::{io::Write, num::NonZeroU64};
+use std::{
+    io::Write,
+    num::NonZeroU64,
+    time::{Duration, SystemTime},
+};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
@@ -99,7 +103,8 @@ fn came(packet: &PacketSeen) -> String {
         Action::Answer => AnsiColor::Yellow.on_default(),
         Action::Drop => AnsiColor::Red.on_default(),
     };
-    let at = humantime::format_rfc3339_micros(packet.flow.at).to_string();
+    let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(packet.time_ns);
+    let at = humantime::format_rfc3339_micros(at).to_string();
     let at = at.get(11..26).unwrap_or(&at);
     let meaning =
         Reason::ALL.iter().find(|reason| reason.name() == packet.reason).map_or("", |reason| reason.meaning());
