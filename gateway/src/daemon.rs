@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     control::{self, ControlSocket},
     dashboard::Dashboard,
-    lifecycle::{self, Desired, Engine, PacketTables, Stopper, health},
+    lifecycle::{self, Desired, Engine, Lookout, PacketTables, Stopper, health},
     metrics::Exporter,
     model::event::Happening,
     providers::docker,
@@ -60,6 +60,7 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
     let tables = host.attach(&config, &site).await.context("attach the datapath")?;
     let engine = Arc::new(Engine::start(desired, store, tables)?);
     engine.look()?;
+    let lookout = Lookout::new(engine.clone())?;
     let (stop, stopped) = watch::channel(());
     let server = tokio::spawn(control::serve(socket, engine.clone(), end_of(stopped.clone())));
     let dashboard = dashboard.map(|dashboard| tokio::spawn(dashboard.serve(engine.clone(), end_of(stopped.clone()))));
@@ -70,7 +71,7 @@ pub async fn serve<H: Host>(options: &RunOptions, mut host: H, mut signals: mpsc
     let probes = tokio::spawn(watch_health(engine.clone()));
     let docker = config.docker.clone().unwrap_or_default().socket;
     let conductor = tokio::spawn(lifecycle::conduct(engine.clone(), Stopper { docker }));
-    let lookout = tokio::spawn(lifecycle::look_out(engine.clone()));
+    let lookout = tokio::spawn(lookout.run());
     let containers = config.docker.as_ref().map(|docker| {
         let (docker, engine, bridges) = (docker.socket.clone(), engine.clone(), host.bridges(engine.clone()));
         tokio::spawn(async move { docker::run(&docker, engine, bridges).await })

@@ -26,7 +26,7 @@ pub use desired::{Desired, Entry, Record, Write};
 pub use engine::{ChangeError, Engine};
 pub use events::{Events, Reader};
 pub use health_book::{HealthBook, Observation};
-pub use lookout::look_out;
+pub use lookout::Lookout;
 pub use packet_tables::{PacketTables, ResolvedService};
 pub use processes::{Stopper, identify};
 pub use refusal::{Kind, Refusal};

@@ -63,6 +63,11 @@ fn least_connections_levels_open_connections() {
         let _gateway = Gateway::start(&lab, &GatewayConfig::new(&lab, Mode::XdpNative).service(service));
         let to = lab.front.at(family, PORT);
         let _open: Vec<_> = (0..60).map(|_| client::connect(&lab.client, to).unwrap()).collect();
+        // A server accepts a while after its kernel has answered the client.
+        eventually(Duration::from_secs(5), || match servers[0].open() + servers[1].open() {
+            60 => Ok(()),
+            open => Err(format!("{open} are open")),
+        });
         let difference = servers[0].open().abs_diff(servers[1].open());
         assert!(difference <= 10, "{family:?}: {} and {} are open", servers[0].open(), servers[1].open());
     }

@@ -31,30 +31,40 @@ const REASONS_FIRST: u32 = 5;
 /// Longest time for which a limit that is met again and again goes untold.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Looks for as long as it is polled.
-pub async fn look_out<P: PacketTables>(engine: Arc<Engine<P>>) {
-    if let Err(error) = try_look_out(engine).await {
-        log::error!("limits and warnings are no longer told, restart the gateway: {error:#}");
-    }
+/// Who looks; what was counted before there is one is no news.
+pub struct Lookout<P> {
+    engine: Arc<Engine<P>>,
+    limits: Limits,
 }
 
-async fn try_look_out<P: PacketTables>(engine: Arc<Engine<P>>) -> Result<()> {
-    let mut limits = Limits::default();
-    // What was counted before this daemon is no news.
-    limits.met(&engine.reasons()?, Instant::now());
-    for look in 0_u32.. {
-        let looking = engine.clone();
-        let reasons = spawn_blocking(move || -> Result<Vec<ReasonCount>> {
-            if look.is_multiple_of(REASONS_FIRST) {
-                looking.look()?;
-            }
-            looking.reasons()
-        });
-        let reasons = reasons.await.context("look at the packet tables")??;
-        engine.events().publish(limits.met(&reasons, Instant::now()));
-        time::sleep(INTERVAL).await;
+impl<P: PacketTables> Lookout<P> {
+    pub fn new(engine: Arc<Engine<P>>) -> Result<Self> {
+        let limits = Limits::since(&engine.reasons()?);
+        Ok(Self { engine, limits })
     }
-    Ok(())
+
+    /// Looks for as long as it is polled.
+    pub async fn run(self) {
+        if let Err(error) = self.try_run().await {
+            log::error!("limits and warnings are no longer told, restart the gateway: {error:#}");
+        }
+    }
+
+    async fn try_run(mut self) -> Result<()> {
+        for look in 0_u32.. {
+            let looking = self.engine.clone();
+            let reasons = spawn_blocking(move || -> Result<Vec<ReasonCount>> {
+                if look.is_multiple_of(REASONS_FIRST) {
+                    looking.look()?;
+                }
+                looking.reasons()
+            });
+            let reasons = reasons.await.context("look at the packet tables")??;
+            self.engine.events().publish(self.limits.met(&reasons, Instant::now()));
+            time::sleep(INTERVAL).await;
+        }
+        Ok(())
+    }
 }
 
 /// Whether packets of this reason have met a limit: one that is configured, one of memory or ports, or that of what is
@@ -66,7 +76,7 @@ fn is_limit(reason: &str) -> bool {
 }
 
 /// Packets that have met limits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Limits(HashMap<String, Limit>);
 
 #[derive(Debug)]
@@ -79,17 +89,22 @@ struct Limit {
 }
 
 impl Limits {
-    /// What there is to tell. What a reason has when it is seen for the first time is not news.
+    /// What these reasons have is no news.
+    fn since(reasons: &[ReasonCount]) -> Self {
+        let limits = reasons.iter().map(|ReasonCount { reason, packets, .. }| {
+            (reason.clone(), Limit { told: *packets, due: Instant::now(), pause: INTERVAL })
+        });
+        Self(limits.collect())
+    }
+
+    /// What there is to tell.
     fn met(&mut self, reasons: &[ReasonCount], now: Instant) -> Vec<Happening> {
         let limits = reasons.iter().filter(|count| is_limit(&count.reason));
         limits.filter_map(|ReasonCount { reason, packets, .. }| self.note(reason, *packets, now)).collect()
     }
 
     fn note(&mut self, reason: &str, packets: u64, now: Instant) -> Option<Happening> {
-        let Some(limit) = self.0.get_mut(reason) else {
-            self.0.insert(reason.to_owned(), Limit { told: packets, due: now, pause: INTERVAL });
-            return None;
-        };
+        let limit = self.0.entry(reason.to_owned()).or_insert(Limit { told: 0, due: now, pause: INTERVAL });
         if now < limit.due {
             return None;
         }
@@ -153,9 +168,8 @@ mod tests {
 
     #[test]
     fn limit_is_told_when_it_is_met_and_more_and_more_seldom_while_it_lasts() {
-        let (mut limits, start) = (Limits::default(), Instant::now());
+        let (mut limits, start) = (Limits::since(&count("limit_rate", 5)), Instant::now());
         assert!(limits.met(&count("limit_rate", 5), start).is_empty(), "what was there before is no news");
-        assert!(limits.met(&count("limit_rate", 5), start).is_empty());
         let mut told = Vec::new();
         // Ten packets a second for ten minutes.
         for second in 1..=600 {
@@ -184,9 +198,8 @@ mod tests {
 
     #[test]
     fn other_reasons_are_no_limits() {
-        let (mut limits, now) = (Limits::default(), Instant::now());
+        let (mut limits, now) = (Limits::since(&[]), Instant::now());
         for reason in ["forwarded", "unknown_flow", "not_ip"] {
-            limits.met(&count(reason, 0), now);
             assert!(limits.met(&count(reason, 9), now).is_empty(), "{reason}");
         }
     }

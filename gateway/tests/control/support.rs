@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Result, bail};
 use gateway::{
     control::{self, Client, ControlSocket},
-    lifecycle::{self, Desired, Engine, PacketTables, ResolvedService, Site},
+    lifecycle::{Desired, Engine, Lookout, PacketTables, ResolvedService, Site},
     model::{
         Answer, Backend, Health, Limits, Policy, Service,
         change::NewService,
@@ -298,7 +298,7 @@ impl Daemon {
 
     /// From here on the packet tables are looked at now and then.
     pub fn look_out(&self) {
-        self.runtime.spawn(lifecycle::look_out(self.engine.clone()));
+        self.runtime.spawn(Lookout::new(self.engine.clone()).unwrap().run());
     }
 
     /// Waits for an answer of the client.
