@@ -6,6 +6,7 @@
 
 mod attach;
 mod inspect;
+mod link;
 mod object_kind;
 mod other_programs;
 mod pins;

@@ -18,7 +18,7 @@ use aya::{
 };
 
 use super::{
-    Pins,
+    Pins, link,
     programs::{Programs, TC},
 };
 use crate::{
@@ -29,6 +29,8 @@ use crate::{
 /// Priority and handle of the filter on kernels without TCX: fixed, so that it can be found and replaced.
 const FILTER_PRIORITY: u16 = 49;
 const FILTER_HANDLE: u16 = 0x6777;
+
+const XDP_MODES: [AttachMode; 2] = [AttachMode::XdpNative, AttachMode::XdpGeneric];
 
 /// What the configuration asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +65,8 @@ pub fn attach(programs: &mut Programs, pins: &Pins, interface: &Interface, wante
 
 /// Takes the programs off `name`, an interface that may be gone. `true`: the clsact qdisc that stays is the gateway's.
 pub fn detach(pins: &Pins, name: &str) -> Result<bool> {
-    for mode in [AttachMode::XdpNative, AttachMode::XdpGeneric] {
-        unpin(&pins.link(mode, name))?;
+    for mode in XDP_MODES {
+        detach_link(&pins.link(mode, name))?;
     }
     let tc = pins.link(AttachMode::Tc, name);
     match detach_filter(name) {
@@ -72,7 +74,7 @@ pub fn detach(pins: &Pins, name: &str) -> Result<bool> {
         Err(error) if is_absent(&error) => {}
         Err(error) => return Err(error).with_context(|| format!("take the TC program off {name}")),
     }
-    unpin(&tc)?;
+    detach_link(&tc)?;
     pins.forget_filter(name)
 }
 
@@ -99,13 +101,28 @@ fn attach_best(programs: &mut Programs, pins: &Pins, interface: &Interface) -> R
     Ok((AttachMode::Tc, Some(format!("{name} runs without XDP: {generic:#}"))))
 }
 
-/// Makes `mode` the XDP mode of `interface`; with `Tc` there is no XDP program on it.
+/// Makes `mode` the XDP mode of `interface`; with `Tc` there is no XDP program on it. Where that fails, the mode that was in
+/// force stays.
 fn attach_xdp(programs: &mut Programs, pins: &Pins, interface: &Interface, mode: AttachMode) -> Result<()> {
-    let name = &interface.name;
+    let mut former = None;
     // The kernel allows one mode at a time.
-    for other in [AttachMode::XdpNative, AttachMode::XdpGeneric].into_iter().filter(|other| *other != mode) {
-        unpin(&pins.link(other, name))?;
+    for other in XDP_MODES.into_iter().filter(|other| *other != mode) {
+        if detach_link(&pins.link(other, &interface.name))? {
+            former = Some(other);
+        }
     }
+    let attached = attach_in_mode(programs, pins, interface, mode);
+    if attached.is_err()
+        && let Some(former) = former
+        && let Err(error) = attach_in_mode(programs, pins, interface, former)
+    {
+        log::warn!("{} is left to the TC program: {error:#}", interface.name);
+    }
+    attached
+}
+
+fn attach_in_mode(programs: &mut Programs, pins: &Pins, interface: &Interface, mode: AttachMode) -> Result<()> {
+    let name = &interface.name;
     let flags = match mode {
         AttachMode::XdpNative => XdpMode::Driver,
         AttachMode::XdpGeneric => XdpMode::Skb,
@@ -119,7 +136,7 @@ fn attach_xdp(programs: &mut Programs, pins: &Pins, interface: &Interface, mode:
         if program.attach_to_link(link).is_ok() {
             return Ok(());
         }
-        unpin(&path)?;
+        detach_link(&path)?;
     }
     let id = program.attach_to_if_index(interface.index, flags).map_err(|error| explain(error, name, mode))?;
     let link = FdLink::try_from(program.take_link(id)?).context("the kernel made no XDP link")?;
@@ -135,7 +152,7 @@ fn attach_tc(programs: &mut Programs, pins: &Pins, name: &str) -> Result<()> {
         if program.attach_to_link(link).is_ok() {
             return Ok(());
         }
-        unpin(&path)?;
+        detach_link(&path)?;
     }
     let tcx = TcAttachOptions::TcxOrder(LinkOrder::default());
     match program.attach_with_options(name, TcAttachType::Ingress, tcx) {
@@ -195,14 +212,8 @@ fn pinned(path: &Path) -> Result<Option<FdLink>> {
     }
 }
 
-/// Removes a pin and with it the link, if it is there.
-fn unpin(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("remove the pin {}", path.display()))
-        }
-        _ => Ok(()),
-    }
+fn detach_link(path: &Path) -> Result<bool> {
+    link::detach(path).with_context(|| format!("detach the link that is pinned at {}", path.display()))
 }
 
 /// No filter, no qdisc or no interface to take a filter from.

@@ -113,6 +113,11 @@ impl<'lab> FrontServer<'lab> {
         self.systemd.begin("sh", &["-c", line])
     }
 
+    /// What systemd and the gateway have said.
+    pub fn log(&self) -> String {
+        self.systemd.log()
+    }
+
     pub fn web(&self) -> SocketAddr {
         SocketAddr::new(self.lab.front.public_v4[0].into(), PORT)
     }

@@ -54,7 +54,7 @@ impl Section {
         self.documents(line, words);
         let output = lacks_nothing(tell(line, server.sh(self.take(line))), words)
             .unwrap_or_else(|lack| panic!("{line}: {lack}"));
-        assert_eq!(output.code, Some(code), "{line}: {output:?}");
+        assert_eq!(output.code, Some(code), "{line}: {output:?}\n{}", server.log());
         output
     }
 

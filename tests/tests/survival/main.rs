@@ -4,6 +4,7 @@
 mod datapath;
 mod detach;
 mod disk;
+mod modes;
 mod pins;
 mod removals;
 mod restarts;
