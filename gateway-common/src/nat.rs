@@ -140,7 +140,7 @@ fn try_open<F: Frame, T: Tables>(
     match refusal {
         Some(reply) => {
             fail_over::restore(frame, tables, ip)?;
-            fail_over::record_refusal(tables, reply);
+            fail_over::record_end(tables, reply);
         }
         None if knows_cookie => cookie::restore(frame, tables, ip)?,
         None => {}

@@ -91,7 +91,7 @@ pub struct Scratch {
     pub reply: Flow,
     /// Index of the backend that gets it.
     pub backend: u32,
-    /// 1: another backend has had its SYN before.
+    /// How its SYN fails over: [`Self::ANOTHER_BACKEND`], [`Self::ANOTHER_PORT`]; 0: it does not.
     pub failed_over: u32,
     /// Indices of the backends that have had it, 0 where there is none.
     pub tried: [u32; MAX_TRIED],
@@ -106,6 +106,13 @@ pub struct Scratch {
     pub client: Client,
     /// What the packet has done to its flow.
     pub change: Change,
+}
+
+impl Scratch {
+    /// Another backend has had the SYN before.
+    pub const ANOTHER_BACKEND: u32 = 1;
+    /// The same backend has had it before, from another source port.
+    pub const ANOTHER_PORT: u32 = 2;
 }
 
 /// A change of a flow that is told to whoever watches flows.

@@ -14,7 +14,7 @@ pub const MAX_TRIED: usize = 4;
 /// while it is being read. So it counts only if the tuple and the sequence number are right, and the header only if it
 /// agrees with its checksum.
 ///
-/// Layout: tuple 40, header 60, number of words 4, backends 16, padding 8 = 128 bytes, two cache lines.
+/// Layout: tuple 40, header 60, number of words 4, backends 16, ports 4, padding 4 = 128 bytes, two cache lines.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
 pub struct Syn {
@@ -26,13 +26,21 @@ pub struct Syn {
     pub words: u32,
     /// Indices of the backends that have had it; 0: none.
     pub tried: [u32; MAX_TRIED],
-    pub reserved: [u8; 12],
+    /// Source ports that were given up since the client has sent it.
+    pub ports: u32,
+    pub reserved: [u8; 8],
 }
 
 impl Syn {
     /// A place that holds nothing.
-    pub const EMPTY: Self =
-        Self { tuple: Tuple::EMPTY, header: [0; TCP_HEADER_WORDS], words: 0, tried: [0; MAX_TRIED], reserved: [0; 12] };
+    pub const EMPTY: Self = Self {
+        tuple: Tuple::EMPTY,
+        header: [0; TCP_HEADER_WORDS],
+        words: 0,
+        tried: [0; MAX_TRIED],
+        ports: 0,
+        reserved: [0; 8],
+    };
 
     /// The initial sequence number.
     #[inline(always)]

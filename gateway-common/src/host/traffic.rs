@@ -292,7 +292,9 @@ impl Traffic {
                 Err("changed tables for a packet it passed".to_owned())
             }
             Action::Pass | Action::Drop => Ok(()),
-            Action::Forward if verdict.reason == Reason::FailedOver && !is_syn(bytes) => self.judge_restored(&result),
+            Action::Forward if matches!(verdict.reason, Reason::FailedOver | Reason::PortChanged) && !is_syn(bytes) => {
+                self.judge_restored(&result)
+            }
             Action::Forward => match verdict.reason {
                 Reason::OpenedByCookie => judge::opened_by_cookie(bytes, &result),
                 Reason::Forwarded | Reason::CookieCompleted => judge::translation(bytes, &result, translated),
@@ -316,6 +318,7 @@ impl Traffic {
                 | Reason::Opened
                 | Reason::OpenedElsewhere
                 | Reason::FailedOver
+                | Reason::PortChanged
                 | Reason::OpenedByCookie
                 | Reason::CookieCompleted
         );

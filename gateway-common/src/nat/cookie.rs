@@ -130,7 +130,7 @@ pub fn fails_over<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> boo
     let another = fail_over::another(tables, segment, entry);
     let Some(scratch) = tables.scratch() else { return false };
     if another != 0 {
-        (scratch.backend, scratch.failed_over) = (another, 1);
+        (scratch.backend, scratch.failed_over) = (another, Scratch::ANOTHER_BACKEND);
         scratch.client = Client { known: 1, isn: segment.ack.wrapping_sub(1), cookie: entry.created };
     }
     another != 0

@@ -1,7 +1,11 @@
-//! A SYN goes to another backend when the one that has it refuses it, or does not answer.
+//! A SYN goes to another backend when the one that has it refuses it or does not answer, and once more to the same one when
+//! its source port is not free there.
 //!
 //! - **Refused**: the backend's reset is turned into the client's SYN again, which is remembered for that, and goes to
 //!   another backend at once. The client learns of a refusal only where no other backend is left to try.
+//! - **Occupied**: the backend answers for another connection, by an ACK: it has closed that one first and keeps it in
+//!   TIME-WAIT (RFC 9293 section 3.10.7.4; a new SYN gets through only with a later timestamp or sequence number, RFC 6191).
+//!   The ACK is turned into the SYN as a reset is, which goes to the same backend from another source port.
 //! - **Silent**: when the client repeats its SYN, the repetition goes to another backend, if there is one.
 //!
 //! A backend that has answered keeps its flow. What a backend says after its attempt was given up belongs to no flow, and
@@ -19,7 +23,12 @@ use super::{
     tables::{FlowTable, Tables},
     tcp::Flags,
 };
-use crate::abi::{Direction, Flow, MAX_TRIED, Seen, ServiceKey, Syn, TCP_HEADER_WORDS, Tuple, ticks_from_millis};
+use crate::abi::{
+    Direction, Flow, MAX_TRIED, Scratch, Seen, ServiceKey, Syn, TCP_HEADER_WORDS, Tuple, ticks_from_millis,
+};
+
+/// Source ports that a client's SYN is sent from at most before the client gets what the backend answers.
+const MAX_PORTS: u32 = 8;
 
 /// Time after which a SYN that comes again is the client's repetition (RFC 6298 section 2: after a second), not a
 /// duplicate that the network made.
@@ -36,6 +45,8 @@ pub enum Attempt {
     GoesOn,
     /// The backend has answered the SYN by a reset: by this segment, if it is one.
     Refused,
+    /// The backend has answered by a segment of another connection.
+    Occupied,
     /// The client repeats its SYN, and nothing has come from the backend.
     Unanswered,
     /// The reply entry was forgotten under pressure.
@@ -49,8 +60,10 @@ pub enum Attempt {
 pub fn attempt<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> Attempt {
     match entry.direction {
         Direction::Original if segment.flags.opens() => after_syn(tables, segment, entry),
-        Direction::Reply if is_silent(entry) && segment.flags.contains(Flags::RST.with(Flags::ACK)) => {
-            after_reset(tables, segment, entry)
+        Direction::Reply
+            if is_silent(entry) && segment.flags.contains(Flags::ACK) && !segment.flags.contains(Flags::SYN) =>
+        {
+            after_answer(tables, segment, entry)
         }
         _ => Attempt::GoesOn,
     }
@@ -78,17 +91,16 @@ fn after_syn<T: Tables>(tables: &T, segment: &Segment, original: &Flow) -> Attem
 
 /// A reset answers the SYN if it acknowledges it (RFC 9293 section 3.10.7.3).
 #[inline(never)]
-fn after_reset<T: Tables>(tables: &T, segment: &Segment, reply: &Flow) -> Attempt {
-    match tables.half_open().get(&reply.to.reversed()) {
-        Some(original)
-            if !original.traffic.is_empty()
-                && original.to.is_reverse_of(segment.tuple())
-                && !original.seen.contains(Seen::RST)
-                && original.next_seq == segment.ack =>
-        {
-            Attempt::Refused
-        }
-        _ => Attempt::GoesOn,
+fn after_answer<T: Tables>(tables: &T, segment: &Segment, reply: &Flow) -> Attempt {
+    let Some(original) = tables.half_open().get(&reply.to.reversed()) else { return Attempt::GoesOn };
+    let sent = !original.traffic.is_empty() && original.to.is_reverse_of(segment.tuple());
+    let answers = original.next_seq == segment.ack;
+    if !sent || original.seen.contains(Seen::RST) || segment.flags.contains(Flags::RST) != answers {
+        Attempt::GoesOn
+    } else if answers {
+        Attempt::Refused
+    } else {
+        Attempt::Occupied
     }
 }
 
@@ -101,7 +113,7 @@ pub fn another<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> u32 {
     let Some(service) = tables.service(&ServiceKey::new(address, port)) else { return 0 };
     let Some(scratch) = tables.scratch() else { return 0 };
     (scratch.tried, scratch.limited) = ([0; MAX_TRIED], service.limits());
-    if let Some(syn) = recall(tables, segment, entry) {
+    if let Some(syn) = recall_attempt(tables, segment, entry) {
         if refused && syn.tried[MAX_TRIED - 1] != 0 {
             return 0;
         }
@@ -111,20 +123,47 @@ pub fn another<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> u32 {
     tables.another(service, entry.backend, !refused)
 }
 
+/// The backend of `reply` once more, if it is still there, for its attempt's SYN to be sent from another source port. 0: that
+/// has been done often enough, or the SYN is not remembered.
+#[inline(never)]
+pub fn again<T: Tables>(tables: &T, reply: &Flow) -> u32 {
+    let tuple = reply.to.reversed();
+    let Some(original) = tables.half_open().get(&tuple) else { return 0 };
+    let Some(syn) = recall(tables, &tuple, original.next_seq.wrapping_sub(1)) else { return 0 };
+    let Some(service) = tables.service(&ServiceKey::new(tuple.dst, tuple.dst_port)) else { return 0 };
+    let Some(scratch) = tables.scratch() else { return 0 };
+    (scratch.tried, scratch.limited) = (syn.tried, service.limits());
+    match tables.backend(reply.backend) {
+        Some(backend) if backend.in_use != 0 && backend.service == service.id && syn.ports < MAX_PORTS => reply.backend,
+        _ => 0,
+    }
+}
+
+/// Whether the SYN in hand is to come from another source port than before.
+#[inline(always)]
+pub fn changes_port<T: Tables>(tables: &T) -> bool {
+    tables.scratch().is_some_and(|scratch| scratch.failed_over == Scratch::ANOTHER_PORT)
+}
+
 /// Whether the SYN that the reset `segment` answers is remembered.
 #[inline(never)]
 pub fn is_remembered<T: Tables>(tables: &T, segment: &Segment, reply: &Flow) -> bool {
-    recall(tables, segment, reply).is_some()
+    recall_attempt(tables, segment, reply).is_some()
 }
 
 /// The SYN of `entry`'s attempt, which `segment` repeats or resets.
 #[inline(always)]
-fn recall<'a, T: Tables>(tables: &'a T, segment: &Segment, entry: &Flow) -> Option<&'a mut Syn> {
+fn recall_attempt<'a, T: Tables>(tables: &'a T, segment: &Segment, entry: &Flow) -> Option<&'a mut Syn> {
     let (tuple, isn) = match entry.direction {
         Direction::Original => (*segment.tuple(), segment.seq),
         Direction::Reply => (entry.to.reversed(), segment.ack.wrapping_sub(1)),
     };
-    place(tables, &tuple).filter(|syn| syn.words != 0 && syn.tuple.equals(&tuple) && syn.isn() == isn)
+    recall(tables, &tuple, isn)
+}
+
+#[inline(always)]
+fn recall<'a, T: Tables>(tables: &'a T, tuple: &Tuple, isn: u32) -> Option<&'a mut Syn> {
+    place(tables, tuple).filter(|syn| syn.words != 0 && syn.tuple.equals(tuple) && syn.isn() == isn)
 }
 
 #[inline(always)]
@@ -148,6 +187,7 @@ pub fn remember<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segmen
     if !again || (syn.tried[MAX_TRIED - 1] != 0 && !syn.tried.contains(&backend)) {
         syn.tried = [0; MAX_TRIED];
     }
+    syn.ports = if again && changes_port(tables) { syn.ports.wrapping_add(1) } else { 0 };
     if let Some(free) = syn.tried.iter_mut().find(|tried| **tried == 0 || **tried == backend) {
         *free = backend;
     }
@@ -212,6 +252,17 @@ pub fn restore<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network)
     ip.packet_len = (l4 - ip.l3 + len) as u32;
     ip.l4 = l4;
     Ok(())
+}
+
+/// Does the books of the segment that has ended the attempt of `reply` and become its SYN again.
+#[inline(always)]
+pub fn record_end<T: Tables>(tables: &T, reply: &mut Flow) {
+    if changes_port(tables) {
+        // Of another connection, but an answer.
+        reply.traffic.add(0);
+    } else {
+        record_refusal(tables, reply);
+    }
 }
 
 /// Does the books of the reset by which the backend of `reply` has refused its attempt.

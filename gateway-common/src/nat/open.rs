@@ -9,7 +9,9 @@ use super::{
     tables::{FlowTable, Tables},
     tcp,
 };
-use crate::abi::{Answer, Direction, Flow, MAX_SNAT, Scratch, Seen, Service, ServiceKey, Tuple, ticks_from_secs};
+use crate::abi::{
+    Answer, Direction, Flow, MAX_SNAT, Scratch, Seen, Service, ServiceKey, Tuple, ticks_from_millis, ticks_from_secs,
+};
 
 /// Source ports tried for a flow, over all source addresses: first some anywhere, so that those in use do not come to lie
 /// in runs, then neighbours, so that none of a small range is missed.
@@ -26,6 +28,10 @@ const PATIENCE: u32 = ticks_from_secs(2);
 /// How long a finished flow keeps its tuple even when ports are short: what is still under way in either
 /// direction has arrived by then.
 const REST: u32 = ticks_from_secs(2);
+
+/// How long one that is occupied at the backend does: Linux answers for a connection in TIME-WAIT twice a second at most
+/// (`net.ipv4.tcp_invalid_ratelimit`), and not at all in between.
+const REST_OF_OCCUPIED: u32 = ticks_from_millis(600);
 
 /// Names the backend of a flow that a SYN is to open in the scratch room. Where there is no room for it, or nobody to take it,
 /// answers so.
@@ -137,6 +143,12 @@ fn make_way<T: Tables>(tables: &T, tuple: &Tuple, reserved: &Tuple) -> bool {
         {
             if !original.traffic.is_empty() && fail_over::is_silent(twin) {
                 fail_over::count_unanswered(tables, original.backend);
+            }
+            if fail_over::changes_port(tables) {
+                // Occupied at the backend: it rests as that of a finished flow does, but as if it had done so for a while.
+                twin.seen = Seen::RESTING;
+                twin.last_seen = tables.now().wrapping_sub(REST - REST_OF_OCCUPIED);
+                let _ = tables.flows().insert(twin);
             }
             tables.half_open().remove(&reply);
         }

@@ -69,6 +69,8 @@ reasons! {
     Opened = "opened" => Forward,
     /// A SYN given to another backend: the one before refused it or did not answer.
     FailedOver = "failed_over" => Forward,
+    /// A SYN sent from another source port: at the backend the one before still belongs to a connection that has ended.
+    PortChanged = "port_changed" => Forward,
     /// A SYN given to another backend: no source port was to be had towards the one before.
     OpenedElsewhere = "opened_elsewhere" => Forward,
     /// A client's acknowledgement of a SYN cookie, turned into the SYN for a backend.

@@ -1,4 +1,7 @@
-//! A SYN goes to another backend when the one that has it refuses it or does not answer.
+//! A SYN goes to another backend when the one that has it refuses it or does not answer, and comes from another port when
+//! the backend answers for another connection.
+
+use std::collections::HashSet;
 
 use gateway_common::{
     abi::{Algorithm, BackendCounters, Egress, Family, Hop, MAX_TRIED, ticks_from_millis},
@@ -18,6 +21,12 @@ impl World {
     #[track_caller]
     pub fn refusal(&self) -> Packet {
         self.backend_segment(REFUSAL).seq(0).ack(ISN + 1)
+    }
+
+    /// What the backend of the client's flow says that has the tuple in TIME-WAIT still.
+    #[track_caller]
+    pub fn answer_of_time_wait(&self) -> Packet {
+        self.backend_segment(Flags::ACK).seq(ISS - 9).ack(ISN - 999)
     }
 
     /// Attempts, and how many of them were refused and not answered, of one backend.
@@ -327,6 +336,102 @@ fn refusal_without_a_route_to_the_next_backend_leaves_the_attempt() {
         world.send(&world.refusal()).expect(Reason::NoRoute);
         world.routes.default = Ok(HOP);
         world.send(&world.syn_ack()).expect(Reason::Forwarded);
+    });
+}
+
+#[test]
+fn port_that_is_occupied_at_the_backend_is_given_up_for_another() {
+    in_both_families(|world| {
+        let first = world.send_by_wire(&world.syn()).expect(Reason::Opened).packet();
+        let (backend, occupied) = (world.flow().backend, world.flow().to.reversed());
+        let answer = world.answer_of_time_wait();
+        let second = world.send_by_wire(&answer).expect(Reason::PortChanged).packet();
+        assert_eq!(second.destination(), first.destination());
+        assert_ne!(second.source(), first.source());
+        assert_eq!((second.tcp.syn, second.tcp.sequence_number), (true, ISN));
+        assert_eq!(world.attempts(backend), (2, 0, 0));
+        assert_eq!(world.tables.half_open.len(), 2);
+        world.complete();
+        assert_eq!(world.connections(), 1);
+        // Nobody gets the port for now, and what the backend still says there is answered.
+        assert!(world.is_resting(&occupied));
+        world.send(&answer).expect(Reason::FlowGoneReset);
+    });
+}
+
+#[test]
+fn other_segments_of_the_connection_before_tell_the_same() {
+    for flags in [Flags::ACK.with(Flags::FIN), Flags::ACK.with(Flags(0x08))] {
+        in_both_families(|world| {
+            world.send(&world.syn());
+            let answer = world.backend_segment(flags).seq(ISS - 9).ack(ISN - 999).payload("late");
+            world.send(&answer).expect(Reason::PortChanged);
+            world.complete();
+        });
+    }
+}
+
+#[test]
+fn one_syn_comes_from_a_bounded_number_of_ports() {
+    in_both_families(|world| {
+        world.send(&world.syn());
+        let mut ports = HashSet::from([world.flow().to.src_port]);
+        while let Reason::PortChanged = world.send(&world.answer_of_time_wait()).verdict.reason {
+            ports.insert(world.flow().to.src_port);
+        }
+        assert_eq!(ports.len(), 9);
+        // The client has had the last answer, and its reset ends what the backend had there (RFC 9293 section 3.10.7.3).
+        let last = world.flow().to;
+        world.send(&world.client_segment(Flags::RST).seq(ISN - 999)).expect(Reason::Forwarded);
+        world.tables.advance(RETRANSMISSION);
+        world.send(&world.syn()).expect(Reason::Forwarded);
+        assert_eq!(world.flow().to, last);
+        world.complete();
+    });
+}
+
+#[test]
+fn backend_that_refuses_after_a_change_of_the_port_is_failed_over() {
+    in_both_families(|world| {
+        world.send(&world.syn());
+        let first = world.flow().backend;
+        world.send(&world.answer_of_time_wait()).expect(Reason::PortChanged);
+        world.send(&world.refusal()).expect(Reason::FailedOver);
+        assert_eq!(world.attempts(first), (2, 1, 0));
+        assert_ne!(world.flow().backend, first);
+        world.complete();
+    });
+}
+
+#[test]
+fn answer_for_another_connection_reaches_the_client_of_a_forgotten_syn() {
+    in_both_families(|mut world| {
+        world.send(&world.syn());
+        world.tables.forget_syns();
+        let answer = world.send(&world.answer_of_time_wait()).expect(Reason::Forwarded).packet();
+        assert_eq!((answer.source(), answer.destination()), (world.service, world.client));
+    });
+}
+
+#[test]
+fn backend_that_has_answered_keeps_the_port() {
+    in_both_families(|world| {
+        world.send(&world.syn());
+        world.send(&world.syn_ack());
+        world.send(&world.answer_of_time_wait()).expect(Reason::Forwarded);
+        world.send(&world.client_data(Flags::ACK, 0, "")).expect(Reason::Forwarded);
+        assert_eq!(world.state(), State::Established);
+    });
+}
+
+#[test]
+fn only_port_is_taken_again() {
+    in_both_families(|mut world| {
+        world.tables.settings.ports = 1;
+        let first = world.send(&world.syn()).packet();
+        let again = world.send(&world.answer_of_time_wait()).expect(Reason::PortChanged).packet();
+        assert_eq!(again.tuple(), first.tuple());
+        world.complete();
     });
 }
 

@@ -43,12 +43,16 @@ fn reuses_ports(mode: Mode, family: Family, first_to_close: FirstToClose) {
     let pace = Pace { first_to_close, workers: 64, sources, ..Pace::new(PER_SECOND) };
     let tally = Churn::start_at(&lab.client, lab.front.at(family, PORT), pace).run_for(DURATION);
     println!(
-        "{mode:?} {family:?}, {first_to_close:?} closes first: {} served, {:?}; {} SYNs repeated, {} without a port",
+        "{mode:?} {family:?}, {first_to_close:?} closes first: {} served, {:?}; {} SYNs repeated, {} without a port, \
+         {} from another",
         tally.served(),
         tally.failures,
         repeated_syns(&lab.client),
         gateway.packets("ports_exhausted"),
+        gateway.packets("port_changed"),
     );
+    // A backend that closes first keeps the port in TIME-WAIT, and answers many a SYN for that.
+    assert_eq!(gateway.packets("port_changed") > 0, first_to_close == FirstToClose::Server);
     assert_eq!(tally.failed(), 0, "{tally:?}");
     assert!(tally.served() > 512, "every port was used twice: {tally:?}");
 }
