@@ -18,7 +18,7 @@ mod tuple;
 
 pub use bucket::{Bucket, Head, REACH, SLOTS, Tag, buckets_for, entries_in};
 pub use counters::{BackendCounters, FIRST_HANDSHAKE_BUCKET, HANDSHAKE_BUCKETS, Traffic};
-pub use flow::{Change, Client, Direction, Egress, Flow, Hop, Ifindex, Scratch, Seen, Volume};
+pub use flow::{Change, Client, Direction, Egress, Flow, Hop, Ifindex, Retry, Scratch, Seen, Volume};
 pub use limits::{FRACTION_BITS, Limit, Limits, Source, Usage};
 pub use service::{Algorithm, Answer, Backend, Link, MAX_WEIGHT, Service, ServiceKey, Slot};
 pub use settings::{Cookies, MAX_SNAT, Settings, TICK_SHIFT, ticks_from_millis, ticks_from_secs};

@@ -39,7 +39,7 @@ pub use select::{another, hash_address, hash_tuple};
 pub use tables::{FlowTable, InsertError, Tables};
 pub use tcp::{Flags, State, state};
 
-use crate::abi::{Direction, Flow, MAX_TRIED, Seen, ServiceKey};
+use crate::abi::{Direction, Flow, MAX_TRIED, Retry, Seen, ServiceKey};
 use parse::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP};
 
 /// Decides what becomes of the packet in `frame`, and makes it so. `ip` is work space for the headers.
@@ -84,8 +84,8 @@ fn new_to_table<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network
     let segment = parse::segment(frame, ip)?;
     let mut known = tables.half_open().get(segment.tuple());
     let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
-    (scratch.failed_over, scratch.elsewhere, scratch.limited, scratch.admitted) = (0, 0, 0, 0);
-    (scratch.client.known, scratch.rewritten) = (0, 0);
+    (scratch.elsewhere, scratch.limited, scratch.admitted) = (0, 0, 0);
+    (scratch.retry, scratch.client.known, scratch.rewritten) = (Retry::None, 0, 0);
     scratch.tried = [0; MAX_TRIED];
     match &mut known {
         Some(entry) if cookie::starts_over(tables, &segment, entry) => {}
@@ -100,16 +100,16 @@ fn new_to_table<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network
         }
         None => {}
     }
-    if tables.scratch().is_some_and(|scratch| scratch.failed_over == 0) {
+    if tables.scratch().is_some_and(|scratch| scratch.retry == Retry::None) {
         choose(frame, tables, &segment, known.as_ref().map_or(0, |entry| entry.backend))?;
     }
-    // The SYN that is to go there: this packet, or the one that it refuses.
-    let refusal = known.filter(|entry| entry.direction == Direction::Reply);
-    match &refusal {
+    // The SYN that is to go there: this packet, or the one that it answers.
+    let reply = known.filter(|entry| entry.direction == Direction::Reply);
+    match &reply {
         Some(reply) => ip.tuple = reply.to.reversed(),
         None => limits::admit(frame, tables, &segment)?,
     }
-    let mut opened = try_open(frame, tables, ip, refusal);
+    let mut opened = try_open(frame, tables, ip, reply);
     for _ in 0..OTHER_BACKENDS {
         let without_port = matches!(opened, Err(Reason::PortsExhausted | Reason::PortShareUsed));
         if !without_port || !open::goes_elsewhere(tables, &ip.tuple) {
@@ -127,17 +127,17 @@ fn new_to_table<F: Frame, T: Tables>(frame: &mut F, tables: &T, ip: &mut Network
 }
 
 /// Opens the flow of a client's SYN with the backend that the scratch room names: of the packet, or of the SYN that the
-/// packet refuses, which takes its place.
+/// packet, of the direction `reply`, answers and becomes again.
 #[inline(always)]
 fn try_open<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
     ip: &mut Network,
-    refusal: Option<&mut Flow>,
+    reply: Option<&mut Flow>,
 ) -> Result<(), Reason> {
     open::prepare(frame, tables, &ip.tuple)?;
     let knows_cookie = tables.scratch().is_some_and(|scratch| scratch.client.known != 0);
-    match refusal {
+    match reply {
         Some(reply) => {
             fail_over::restore(frame, tables, ip)?;
             fail_over::record_end(tables, reply);

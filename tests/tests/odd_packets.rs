@@ -1,11 +1,11 @@
 //! Segments that no ordinary socket sends, compared byte by byte behind the gateway: only addresses, ports, time
 //! to live and checksums may differ.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use etherparse::{SlicedPacket, TransportSlice};
 use gateway_tests::{
-    Family, Gateway, GatewayConfig, Lab, Mode, Topology,
+    Family, Gateway, GatewayConfig, Lab, Mode, Topology, eventually,
     packets::{RawHost, Segment, checksums, segment::IpHeader},
     scenario::{BACKEND_PORT, PORT, cases, config, service},
 };
@@ -299,6 +299,33 @@ fn a_service_without_backends_resets_with_the_right_numbers() {
             // RFC 9293 section 3.10.7.1: without an acknowledgment the reset has sequence number 0 and acknowledges.
             assert!(reset.tcp.rst && reset.tcp.ack, "{mode:?} {family:?}: {reset:?}");
             assert_eq!((reset.tcp.sequence_number, reset.tcp.acknowledgment_number), (0, 0), "{mode:?} {family:?}");
+        }
+    }
+}
+
+#[test]
+fn a_syn_from_another_address_of_the_front_server_hears_no_answer() {
+    for mode in Mode::ALL {
+        let lab = Topology::two_arm(1).build();
+        lab.front.ip(&["addr add 203.0.113.77/32 dev lo", "addr add 2001:db8::77/128 dev lo"]);
+        let gateway = Gateway::start(&lab, &config(&lab, mode));
+        for (answers, (family, own)) in (1..).zip([(Family::V4, "203.0.113.77"), (Family::V6, "2001:db8::77")]) {
+            let mut client = RawHost::new(&lab.client, (&lab.front, "eth0"));
+            let mut server = RawHost::new(&lab.backends[0], (&lab.front, "eth1"));
+            let own = SocketAddr::new(own.parse().unwrap(), CLIENT_PORT);
+            let mut syn = Segment::new(own, lab.front.at(family, PORT));
+            (syn.tcp.syn, syn.tcp.sequence_number) = (true, CLIENT_SEQUENCE - 1);
+            client.send(&syn);
+            let (arrived, _) = server.receive();
+            let mut answer = Segment::new(arrived.destination(), arrived.source());
+            (answer.tcp.syn, answer.tcp.ack) = (true, true);
+            (answer.tcp.sequence_number, answer.tcp.acknowledgment_number) = (SERVER_SEQUENCE, CLIENT_SEQUENCE);
+            server.send(&answer);
+            eventually(Duration::from_secs(5), || match gateway.packets("not_forwarded") {
+                count if count == answers => Ok(()),
+                count => Err(format!("{mode:?} {family:?}: {count}")),
+            });
+            client.receive_nothing();
         }
     }
 }

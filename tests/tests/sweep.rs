@@ -185,8 +185,11 @@ fn a_resting_tuple_goes_without_its_flow() {
     let [_, young] = pair(2, [Seen::SYN, Seen::SYN.with(Seen::RESTING)], 5);
     flows.insert(&flow).unwrap();
     flows.insert(&young).unwrap();
-    kernel.sweeper().sweep(|_| IDLE_TIMEOUT).unwrap();
+    let open = pair(3, [Seen::SYN, Seen::SYN], 5);
+    open.iter().for_each(|flow| flows.insert(flow).unwrap());
+    let swept = kernel.sweeper().sweep(|_| IDLE_TIMEOUT).unwrap();
     assert!(flows.get(&flow.from).is_none() && flows.get(&young.from).is_some());
+    assert_eq!(swept.flows, 1, "what rests is no flow");
 }
 
 #[test]

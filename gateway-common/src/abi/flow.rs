@@ -91,8 +91,7 @@ pub struct Scratch {
     pub reply: Flow,
     /// Index of the backend that gets it.
     pub backend: u32,
-    /// How its SYN fails over: [`Self::ANOTHER_BACKEND`], [`Self::ANOTHER_PORT`]; 0: it does not.
-    pub failed_over: u32,
+    pub retry: Retry,
     /// Indices of the backends that have had it, 0 where there is none.
     pub tried: [u32; MAX_TRIED],
     /// 1: a backend before had no source port for it.
@@ -108,11 +107,16 @@ pub struct Scratch {
     pub change: Change,
 }
 
-impl Scratch {
-    /// Another backend has had the SYN before.
-    pub const ANOTHER_BACKEND: u32 = 1;
-    /// The same backend has had it before, from another source port.
-    pub const ANOTHER_PORT: u32 = 2;
+/// Who has had the SYN of a flow before that is not in a table yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Retry {
+    #[default]
+    None = 0,
+    /// Another backend.
+    AnotherBackend = 1,
+    /// The same backend, from another source port.
+    AnotherPort = 2,
 }
 
 /// A change of a flow that is told to whoever watches flows.

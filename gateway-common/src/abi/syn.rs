@@ -1,4 +1,4 @@
-//! What is remembered of a SYN, so that another backend can get it.
+//! What is remembered of a SYN, so that another backend can get it, or the same one from another port.
 
 use super::Tuple;
 
@@ -14,7 +14,7 @@ pub const MAX_TRIED: usize = 4;
 /// while it is being read. So it counts only if the tuple and the sequence number are right, and the header only if it
 /// agrees with its checksum.
 ///
-/// Layout: tuple 40, header 60, number of words 4, backends 16, ports 4, padding 4 = 128 bytes, two cache lines.
+/// Layout: tuple 36, header 60, number of words 4, backends 16, ports 4, padding 8 = 128 bytes, two cache lines.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
 pub struct Syn {

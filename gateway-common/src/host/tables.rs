@@ -11,7 +11,7 @@ use super::{HostFlows, HostFrame, Local, WhenFull};
 use crate::{
     abi::{
         Address, Algorithm, Answer, Backend, BackendCounters, Change, Client, Direction, Family, Flow, Limits,
-        MAX_SNAT, MAX_TRIED, Scratch, Seen, Service, ServiceKey, Settings, Slot, Source, Syn, TICK_SHIFT, Usage,
+        MAX_SNAT, MAX_TRIED, Retry, Scratch, Seen, Service, ServiceKey, Settings, Slot, Source, Syn, TICK_SHIFT, Usage,
     },
     nat::{FlowTable, Network, State, Tables, Verdict, cut, process, state},
 };
@@ -93,7 +93,7 @@ impl HostTables {
                 original: Flow::EMPTY,
                 reply: Flow::EMPTY,
                 backend: 0,
-                failed_over: 0,
+                retry: Retry::None,
                 elsewhere: 0,
                 rewritten: 0,
                 tried: [0; MAX_TRIED],

@@ -292,7 +292,9 @@ impl Traffic {
                 Err("changed tables for a packet it passed".to_owned())
             }
             Action::Pass | Action::Drop => Ok(()),
-            Action::Forward if matches!(verdict.reason, Reason::FailedOver | Reason::PortChanged) && !is_syn(bytes) => {
+            Action::Forward
+                if matches!(verdict.reason, Reason::FailedOver | Reason::PortChanged) && is_answer(bytes) =>
+            {
                 self.judge_restored(&result)
             }
             Action::Forward => match verdict.reason {
@@ -358,6 +360,11 @@ impl Traffic {
         let verdict = self.tables.process(&mut frame);
         (verdict, frame.bytes().to_vec())
     }
+}
+
+/// Whether it is whole, and no SYN: what a damaged packet was nobody knows.
+fn is_answer(bytes: &[u8]) -> bool {
+    Packet::read(bytes).is_ok() && !is_syn(bytes)
 }
 
 fn is_syn(bytes: &[u8]) -> bool {

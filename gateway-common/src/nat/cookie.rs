@@ -15,7 +15,9 @@
 //! Cookie, from the highest bit: 2 bits of the period it was made in, 2 of the segment size, 28 of a keyed hash.
 
 use super::{
-    Reason, Verdict, answer, compose, fail_over, flow,
+    Reason, Verdict, answer, compose,
+    fail_over::{self, Attempt},
+    flow,
     frame::Frame,
     handshake,
     headers::{Bytes2, Bytes4, TcpHeader, Words},
@@ -25,7 +27,7 @@ use super::{
     tables::{FlowTable, Tables},
     tcp::Flags,
 };
-use crate::abi::{Client, Cookies, Direction, Family, Flow, Scratch, Seen, Tuple, ticks_from_millis};
+use crate::abi::{Client, Cookies, Direction, Family, Flow, Retry, Scratch, Seen, Tuple, ticks_from_millis};
 
 /// A period, in which cookies are made alike, is 2^12 ticks: 69 s. A cookie is believed in its own and in the next one.
 const PERIOD_SHIFT: u32 = 12;
@@ -116,24 +118,27 @@ pub fn starts_over<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> bo
     entry.seen.contains(Seen::COOKIE) && entry.direction == Direction::Original && again
 }
 
-/// Whether `segment`, of a half-open flow, is the reset by which its backend refuses a client that has acknowledged a cookie, and
-/// another one is left for it; that is named in the scratch room.
+/// Whether `segment`, of a half-open flow, is the one by which its backend refuses a client that has acknowledged a cookie, or
+/// says that the source port is occupied, and another one is left for it; that is named in the scratch room.
 #[inline(never)]
 pub fn fails_over<T: Tables>(tables: &T, segment: &Segment, entry: &Flow) -> bool {
-    let resets = entry.seen.contains(Seen::COOKIE) && segment.flags.contains(Flags::RST);
-    if !resets || entry.direction == Direction::Original || fits(tables, segment, entry).is_err() {
+    if !entry.seen.contains(Seen::COOKIE) || entry.direction == Direction::Original {
         return false;
     }
-    if !fail_over::is_silent(entry) || !fail_over::is_remembered(tables, segment, entry) {
-        return false;
-    }
-    let another = fail_over::another(tables, segment, entry);
+    let (backend, retry) = match fail_over::attempt(tables, segment, entry) {
+        Attempt::Refused if fail_over::is_remembered(tables, segment, entry) => {
+            (fail_over::another(tables, segment, entry), Retry::AnotherBackend)
+        }
+        Attempt::Occupied => (fail_over::again(tables, entry), Retry::AnotherPort),
+        _ => return false,
+    };
     let Some(scratch) = tables.scratch() else { return false };
-    if another != 0 {
-        (scratch.backend, scratch.failed_over) = (another, Scratch::ANOTHER_BACKEND);
-        scratch.client = Client { known: 1, isn: segment.ack.wrapping_sub(1), cookie: entry.created };
+    if backend != 0 {
+        (scratch.backend, scratch.retry) = (backend, retry);
+        // The SYN itself is remembered.
+        scratch.client = Client { known: 1, cookie: entry.created, ..Client::default() };
     }
-    another != 0
+    backend != 0
 }
 
 /// Any other segment of such a flow.

@@ -9,7 +9,7 @@
 //! - **Silent**: when the client repeats its SYN, the repetition goes to another backend, if there is one.
 //!
 //! A backend that has answered keeps its flow. What a backend says after its attempt was given up belongs to no flow, and
-//! so goes to the kernel, which resets it.
+//! so goes to the kernel, which resets it; at a port that was given up, which rests, the gateway does.
 
 use super::{
     Reason,
@@ -24,10 +24,10 @@ use super::{
     tcp::Flags,
 };
 use crate::abi::{
-    Direction, Flow, MAX_TRIED, Scratch, Seen, ServiceKey, Syn, TCP_HEADER_WORDS, Tuple, ticks_from_millis,
+    Direction, Flow, MAX_TRIED, Retry, Seen, ServiceKey, Syn, TCP_HEADER_WORDS, Tuple, ticks_from_millis,
 };
 
-/// Source ports that a client's SYN is sent from at most before the client gets what the backend answers.
+/// Source ports that are given up for one SYN of a client at most, before the client gets what the backend answers.
 const MAX_PORTS: u32 = 8;
 
 /// Time after which a SYN that comes again is the client's repetition (RFC 6298 section 2: after a second), not a
@@ -132,17 +132,16 @@ pub fn again<T: Tables>(tables: &T, reply: &Flow) -> u32 {
     let Some(syn) = recall(tables, &tuple, original.next_seq.wrapping_sub(1)) else { return 0 };
     let Some(service) = tables.service(&ServiceKey::new(tuple.dst, tuple.dst_port)) else { return 0 };
     let Some(scratch) = tables.scratch() else { return 0 };
-    (scratch.tried, scratch.limited) = (syn.tried, service.limits());
+    scratch.limited = service.limits();
     match tables.backend(reply.backend) {
         Some(backend) if backend.in_use != 0 && backend.service == service.id && syn.ports < MAX_PORTS => reply.backend,
         _ => 0,
     }
 }
 
-/// Whether the SYN in hand is to come from another source port than before.
 #[inline(always)]
-pub fn changes_port<T: Tables>(tables: &T) -> bool {
-    tables.scratch().is_some_and(|scratch| scratch.failed_over == Scratch::ANOTHER_PORT)
+fn changes_port<T: Tables>(tables: &T) -> bool {
+    tables.scratch().is_some_and(|scratch| scratch.retry == Retry::AnotherPort)
 }
 
 /// Whether the SYN that the reset `segment` answers is remembered.

@@ -11,7 +11,7 @@ use super::{
     tables::{FlowTable, Tables},
     tcp::{self, Flags},
 };
-use crate::abi::{Change, Direction, Flow, Scratch, Seen, Tuple};
+use crate::abi::{Change, Direction, Flow, Retry, Seen, Tuple};
 
 /// How far an acknowledgement may lie behind what the backend has sent before the handshake is complete:
 /// one window without scaling, for servers that speak before the ACK arrives (RFC 7413).
@@ -32,7 +32,7 @@ pub fn half_open<F: Frame, T: Tables>(
     if matches!(attempt, Attempt::Refused | Attempt::Unanswered) {
         let another = fail_over::another(tables, segment, entry);
         if another != 0 && (original || fail_over::is_remembered(tables, segment, entry)) {
-            return open_anew(tables, another, Scratch::ANOTHER_BACKEND);
+            return open_anew(tables, another, Retry::AnotherBackend);
         }
         if another != 0 {
             fail_over::record_refusal(tables, entry);
@@ -43,16 +43,16 @@ pub fn half_open<F: Frame, T: Tables>(
     if attempt == Attempt::Occupied {
         let backend = fail_over::again(tables, entry);
         if backend != 0 {
-            return open_anew(tables, backend, Scratch::ANOTHER_PORT);
+            return open_anew(tables, backend, Retry::AnotherPort);
         }
     }
     if attempt == Attempt::Lost || (attempt == Attempt::Refused && original) {
-        return open_anew(tables, 0, 0);
+        return open_anew(tables, 0, Retry::None);
     }
     flow::find_hop(frame, tables, entry)?;
     flow::check_size_and_life(frame, segment, &entry.hop)?;
     if attempt == Attempt::Forgotten && !put_back(tables, segment, entry) {
-        return open_anew(tables, 0, 0);
+        return open_anew(tables, 0, Retry::None);
     }
     if original && !segment.flags.opens() && !segment.flags.contains(Flags::RST) {
         return acknowledge(frame, tables, segment, entry).map(Some);
@@ -103,8 +103,8 @@ pub fn begin<F: Frame, T: Tables>(
     fail_over::remember(frame, tables, segment, original.backend);
     record(tables, segment, original);
     let reason = match tables.scratch() {
-        Some(scratch) if scratch.failed_over == Scratch::ANOTHER_PORT => Reason::PortChanged,
-        Some(scratch) if scratch.failed_over != 0 => Reason::FailedOver,
+        Some(scratch) if scratch.retry == Retry::AnotherPort => Reason::PortChanged,
+        Some(scratch) if scratch.retry == Retry::AnotherBackend => Reason::FailedOver,
         Some(scratch) if scratch.client.known != 0 => Reason::OpenedByCookie,
         Some(scratch) if scratch.elsewhere != 0 => Reason::OpenedElsewhere,
         _ => Reason::Opened,
@@ -115,8 +115,10 @@ pub fn begin<F: Frame, T: Tables>(
 /// Does the books of a half-open flow's segment.
 #[inline(always)]
 pub(super) fn record<T: Tables>(tables: &T, segment: &Segment, entry: &mut Flow) {
+    // A segment of another connection may have come before.
+    let begins = segment.flags.contains(Flags::SYN) && !entry.seen.contains(Seen::SYN);
     entry.seen = tcp::next_seen(entry.seen, segment.flags, true);
-    if entry.traffic.is_empty() || numbers_anew(segment, entry) {
+    if entry.traffic.is_empty() || begins || numbers_anew(segment, entry) {
         (entry.next_seq, entry.acked) = (segment.next_seq(), segment.ack);
     }
     flow::record(tables, segment, entry);
@@ -131,9 +133,9 @@ fn numbers_anew(segment: &Segment, entry: &Flow) -> bool {
 
 /// Has the SYN opened anew with this backend, or (0) with one that the service's algorithm picks.
 #[inline(always)]
-fn open_anew<T: Tables>(tables: &T, backend: u32, failed_over: u32) -> Result<Option<Verdict>, Reason> {
+fn open_anew<T: Tables>(tables: &T, backend: u32, retry: Retry) -> Result<Option<Verdict>, Reason> {
     let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
-    (scratch.backend, scratch.failed_over) = (backend, failed_over);
+    (scratch.backend, scratch.retry) = (backend, retry);
     Ok(None)
 }
 

@@ -10,7 +10,8 @@ use super::{
     tcp,
 };
 use crate::abi::{
-    Answer, Direction, Flow, MAX_SNAT, Scratch, Seen, Service, ServiceKey, Tuple, ticks_from_millis, ticks_from_secs,
+    Answer, Direction, Flow, MAX_SNAT, Retry, Scratch, Seen, Service, ServiceKey, Tuple, ticks_from_millis,
+    ticks_from_secs,
 };
 
 /// Source ports tried for a flow, over all source addresses: first some anywhere, so that those in use do not come to lie
@@ -83,7 +84,7 @@ pub fn prepare<F: Frame, T: Tables>(frame: &mut F, tables: &T, tuple: &Tuple) ->
 #[inline(never)]
 pub fn open<T: Tables>(tables: &T, tuple: &Tuple) -> Result<(), Reason> {
     let scratch = tables.scratch().ok_or(Reason::RewriteFailed)?;
-    if !limits::has_port_share(tables, scratch, tuple) {
+    if scratch.retry != Retry::AnotherPort && !limits::has_port_share(tables, scratch, tuple) {
         return Err(Reason::PortShareUsed);
     }
     latency::start(tables, &mut scratch.reply);
@@ -94,14 +95,14 @@ pub fn open<T: Tables>(tables: &T, tuple: &Tuple) -> Result<(), Reason> {
         return Err(Reason::PortsExhausted);
     }
     // Not `tuple`: on Linux 6.1 a function's argument that is shared memory cannot be the key of a map.
-    let is_free = make_way(tables, &scratch.original.from, &scratch.reply.from);
+    let is_free = make_way(tables, scratch.retry, &scratch.original.from, &scratch.reply.from);
     scratch.original.to = scratch.reply.from.reversed();
     if !is_free || tables.half_open().insert(&scratch.original).is_err() {
         tables.half_open().remove(&scratch.reply.from);
         return Err(Reason::OpenRace);
     }
-    // Who has acknowledged a cookie is there.
-    if !scratch.original.seen.contains(Seen::COOKIE) {
+    // Who has acknowledged a cookie is there, and a SYN whose port changes has been counted.
+    if !scratch.original.seen.contains(Seen::COOKIE) && scratch.retry != Retry::AnotherPort {
         pressure::rise(tables, scratch.backend);
     }
     Ok(())
@@ -128,10 +129,11 @@ pub fn goes_elsewhere<T: Tables>(tables: &T, tuple: &Tuple) -> bool {
 }
 
 /// Removes the finished flow or the failed attempt that `tuple` still belongs to, so that it can be opened anew with the
-/// reply tuple `reserved`. The backend's end of a finished flow may be in TIME-WAIT, so the reply direction stays and rests.
+/// reply tuple `reserved`. The backend's end of a finished flow may be in TIME-WAIT, as that of an attempt is that gives up its
+/// port, so the reply direction stays and rests.
 /// False: another CPU has just established a flow.
 #[inline(never)]
-fn make_way<T: Tables>(tables: &T, tuple: &Tuple, reserved: &Tuple) -> bool {
+fn make_way<T: Tables>(tables: &T, retry: Retry, tuple: &Tuple, reserved: &Tuple) -> bool {
     if !retire_finished(tables, tuple) {
         return false;
     }
@@ -144,7 +146,7 @@ fn make_way<T: Tables>(tables: &T, tuple: &Tuple, reserved: &Tuple) -> bool {
             if !original.traffic.is_empty() && fail_over::is_silent(twin) {
                 fail_over::count_unanswered(tables, original.backend);
             }
-            if fail_over::changes_port(tables) {
+            if retry == Retry::AnotherPort {
                 // Occupied at the backend: it rests as that of a finished flow does, but as if it had done so for a while.
                 twin.seen = Seen::RESTING;
                 twin.last_seen = tables.now().wrapping_sub(REST - REST_OF_OCCUPIED);
@@ -206,7 +208,7 @@ fn take_over<T: Tables>(tables: &T, scratch: &mut Scratch, ports: &mut Ports) ->
         let Ok(()) = ports.try_next(tables, &mut scratch.reply.from) else { return false };
         ports.next = tables.random();
         let tuple = &scratch.reply.from;
-        let released = release_finished(tables, tuple) || release_abandoned(tables, tuple);
+        let released = release_finished(tables, tuple) || release_abandoned(tables, tuple, &scratch.original.from);
         if released && reserve(tables, &scratch.reply) {
             return true;
         }
@@ -214,9 +216,12 @@ fn take_over<T: Tables>(tables: &T, scratch: &mut Scratch, ports: &mut Ports) ->
     false
 }
 
-/// The same with what the client's own earlier attempt has towards the backend.
+/// The same with what the client's own earlier attempt has towards the backend, unless it is that which is of no use.
 #[inline(never)]
 fn take_back<T: Tables>(tables: &T, scratch: &mut Scratch) -> bool {
+    if scratch.retry == Retry::AnotherPort {
+        return false;
+    }
     let half_open = tables.half_open();
     let tuple = &scratch.original.from;
     let Some(original) = half_open.get(tuple) else { return false };
@@ -244,11 +249,15 @@ pub(super) fn reserve<T: Tables>(tables: &T, reply: &Flow) -> bool {
     true
 }
 
-/// Frees the reply tuple of a flow in its handshake that has ended, or that has been quiet for [`PATIENCE`].
+/// Frees the reply tuple of a flow in its handshake that has ended, or that has been quiet for [`PATIENCE`]; but not that of the
+/// attempt of `own`, the client's tuple, before this one.
 #[inline(never)]
-fn release_abandoned<T: Tables>(tables: &T, tuple: &Tuple) -> bool {
+fn release_abandoned<T: Tables>(tables: &T, tuple: &Tuple, own: &Tuple) -> bool {
     let half_open = tables.half_open();
     let Some(reply) = half_open.get(tuple) else { return false };
+    if belongs_to(reply, own) {
+        return false;
+    }
     let original = reply.to.reversed();
     let Some(twin) = half_open.get(&original) else { return false };
     let quiet = |flow: &Flow| tables.now().wrapping_sub(flow.last_seen) >= PATIENCE;

@@ -137,6 +137,21 @@ fn silent_backend_is_not_asked_again() {
 }
 
 #[test]
+fn port_that_is_occupied_at_the_backend_is_given_up_for_another() {
+    in_both_families(|world| {
+        let world = world.in_a_flood();
+        let cookie = world.cookie(1460);
+        let first = world.send(&world.acknowledge(&cookie, "")).expect(Reason::OpenedByCookie).packet();
+        let second = world.send_by_wire(&world.answer_of_time_wait()).expect(Reason::PortChanged).packet();
+        assert_eq!((second.destination(), second.tcp.sequence_number), (first.destination(), ISN));
+        assert_ne!(second.source(), first.source());
+        let answer = world.send(&world.syn_ack()).expect(Reason::CookieCompleted).packet();
+        assert_eq!(answer.tcp.sequence_number, cookie.tcp.sequence_number);
+        assert_eq!(world.state(), State::Established);
+    });
+}
+
+#[test]
 fn refused_client_goes_to_another_backend_and_learns_nothing_of_it() {
     in_both_families(|world| {
         let world = world.in_a_flood();

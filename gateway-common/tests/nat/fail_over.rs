@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use gateway_common::{
     abi::{Algorithm, BackendCounters, Egress, Family, Hop, MAX_TRIED, ticks_from_millis},
     host::{HostTables, Packet, ServiceOptions},
-    nat::{Flags, Reason, State},
+    nat::{Flags, Reason, State, Tables},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -425,13 +425,31 @@ fn backend_that_has_answered_keeps_the_port() {
 }
 
 #[test]
-fn only_port_is_taken_again() {
+fn only_port_goes_on_when_the_client_has_reset_what_is_there() {
     in_both_families(|mut world| {
         world.tables.settings.ports = 1;
         let first = world.send(&world.syn()).packet();
-        let again = world.send(&world.answer_of_time_wait()).expect(Reason::PortChanged).packet();
-        assert_eq!(again.tuple(), first.tuple());
+        world.send(&world.answer_of_time_wait()).expect(Reason::PortsExhausted);
+        world.tables.advance(RETRANSMISSION);
+        assert_eq!(world.send(&world.syn()).expect(Reason::Forwarded).packet().tuple(), first.tuple());
+        world.send(&world.answer_of_time_wait()).expect(Reason::Forwarded);
+        world.send(&world.client_segment(Flags::RST).seq(ISN - 999)).expect(Reason::Forwarded);
+        world.tables.advance(RETRANSMISSION);
+        assert_eq!(world.send(&world.syn()).expect(Reason::Forwarded).packet().tuple(), first.tuple());
         world.complete();
+        let reply = world.tables.flows.find(&world.flow().to.reversed()).unwrap();
+        assert_eq!((reply.next_seq, reply.acked), (ISS.wrapping_add(1), ISN + 1));
+    });
+}
+
+#[test]
+fn change_of_the_port_is_no_sign_of_a_flood() {
+    in_both_families(|world| {
+        let waiting = || *world.tables.pressure(0).unwrap();
+        world.send(&world.syn());
+        let before = waiting();
+        world.send(&world.answer_of_time_wait()).expect(Reason::PortChanged);
+        assert_eq!(waiting(), before);
     });
 }
 

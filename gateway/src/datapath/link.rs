@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::object_kind;
+use super::object_kind::{self, Kind};
 
 const BPF_LINK_DETACH: libc::c_long = 34;
 
@@ -17,15 +17,19 @@ struct Attributes {
     link_fd: u32,
 }
 
-/// Takes the program of the link that is pinned at `path` off its interface, and removes the pin. `false`: nothing is
-/// pinned there.
+/// Takes the program of the link that is pinned at `path` off its interface, and removes the pin, of whatever it is. `false`:
+/// nothing is pinned there.
 ///
 /// A link goes when its pin has gone, but some time after: until then its interface takes no program of another mode.
 pub fn detach(path: &Path) -> io::Result<bool> {
-    match object_kind::open(path) {
-        Ok(link) => detach_now(&link)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
+    match Kind::of(path)? {
+        None => return Ok(false),
+        Some(Kind::Link) => match detach_now(object_kind::open(path)?) {
+            // Of a kind that goes with its pin alone: nobody's link to an interface.
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {}
+            detached => detached?,
+        },
+        Some(_) => {}
     }
     fs::remove_file(path)?;
     Ok(true)

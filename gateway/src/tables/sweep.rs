@@ -156,7 +156,9 @@ impl Sweeper {
     /// Removes the flow that `entry` is one direction of, if it is over, or finished where room is `scarce`.
     fn remove_if_over(&mut self, entry: &Flow, established: u32, now: u32, scarce: bool) -> Result<bool> {
         if entry.seen.contains(Seen::RESTING) {
-            return self.remove(entry);
+            // It is no flow any more.
+            self.remove(entry)?;
+            return Ok(false);
         }
         let Some(twin) = self.flows.get(&entry.to.reversed()) else {
             // Its twin came first in this sweep; or half a pair, the rest of a removal that was interrupted.

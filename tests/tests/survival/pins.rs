@@ -187,6 +187,16 @@ fn a_thing_of_another_kind_at_a_pins_place_is_refused() {
 }
 
 #[test]
+fn a_thing_of_another_kind_at_a_links_place_is_detached_with_the_rest() {
+    let stage = Stage::new();
+    let program = stage.running.programs.keys().next().unwrap().to_string_lossy().into_owned();
+    let link = stage.folder().join("xdp-native/eth0");
+    fs::remove_file(&link).unwrap();
+    stage.bpftool(&["prog", "pin", "pinned", &program, &link.to_string_lossy()]);
+    stage.detach_is_the_way_out();
+}
+
+#[test]
 fn names_that_no_pin_has_are_told_and_left_alone() {
     let stage = Stage::new();
     let create = |path: PathBuf| {

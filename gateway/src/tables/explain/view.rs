@@ -10,8 +10,8 @@ use anyhow::{Context, Result, anyhow};
 use aya::maps::{Array, HashMap as BpfHashMap, Map, MapData, MapError};
 use gateway_common::{
     abi::{
-        Address, Backend, BackendCounters, Change, Client, Flow, Limits, Link, MAX_TRIED, Scratch, Service, ServiceKey,
-        Settings, Slot, Source, Syn, Tuple, Usage,
+        Address, Backend, BackendCounters, Change, Client, Flow, Limits, Link, MAX_TRIED, Retry, Scratch, Service,
+        ServiceKey, Settings, Slot, Source, Syn, Tuple, Usage,
     },
     nat::{self, InsertError},
 };
@@ -315,7 +315,7 @@ const EMPTY: Scratch = Scratch {
     original: Flow::EMPTY,
     reply: Flow::EMPTY,
     backend: 0,
-    failed_over: 0,
+    retry: Retry::None,
     tried: [0; MAX_TRIED],
     elsewhere: 0,
     rewritten: 0,
