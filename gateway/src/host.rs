@@ -4,6 +4,7 @@
 //! the network namespace of the calling thread. Nothing is changed behind the operator's back: what is set or mounted
 //! is asked for by the caller, and neighbour entries that others made are left alone.
 
+pub mod bpf;
 pub mod bpffs;
 pub mod device;
 pub mod docker;

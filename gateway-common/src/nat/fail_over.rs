@@ -89,7 +89,8 @@ fn after_syn<T: Tables>(tables: &T, segment: &Segment, original: &Flow) -> Attem
     }
 }
 
-/// A reset answers the SYN if it acknowledges it (RFC 9293 section 3.10.7.3).
+/// A reset answers the SYN if it acknowledges it (RFC 9293 section 3.10.7.3); any other segment that does not is another
+/// connection's.
 #[inline(never)]
 fn after_answer<T: Tables>(tables: &T, segment: &Segment, reply: &Flow) -> Attempt {
     let Some(original) = tables.half_open().get(&reply.to.reversed()) else { return Attempt::GoesOn };

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::object_kind::{self, Kind};
+use crate::host::bpf;
 
 const BPF_LINK_DETACH: libc::c_long = 34;
 
@@ -36,9 +37,7 @@ pub fn detach(path: &Path) -> io::Result<bool> {
 }
 
 fn detach_now(link: impl AsFd) -> io::Result<()> {
-    let attributes = Attributes { link_fd: link.as_fd().as_raw_fd() as u32 };
-    // SAFETY: the attributes are those of the command and of the given size.
-    let result =
-        unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_DETACH, &raw const attributes, size_of::<Attributes>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    let mut attributes = Attributes { link_fd: link.as_fd().as_raw_fd() as u32 };
+    // SAFETY: the attributes are those of the command, without any address.
+    unsafe { bpf::call(BPF_LINK_DETACH, &mut attributes) }.map(drop)
 }

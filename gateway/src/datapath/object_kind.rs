@@ -11,6 +11,8 @@ use std::{
     path::Path,
 };
 
+use crate::host::bpf;
+
 const BPF_OBJ_GET: libc::c_long = 7;
 /// Reading is all that is wanted of it (linux/bpf.h, `BPF_F_RDONLY`).
 const READ_ONLY: u32 = 1 << 3;
@@ -67,14 +69,9 @@ pub fn open(path: &Path) -> io::Result<OwnedFd> {
 
 fn open_as(path: &Path, file_flags: u32) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let attributes = PinAttributes { pathname: path.as_ptr() as u64, bpf_fd: 0, file_flags };
-    let size = size_of::<PinAttributes>();
-    // SAFETY: the attributes are those of the command and of the given size, and the path in them ends with a zero byte
-    // and outlives the call.
-    let opened = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET, &raw const attributes, size) };
-    if opened < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let mut attributes = PinAttributes { pathname: path.as_ptr() as u64, bpf_fd: 0, file_flags };
+    // SAFETY: the attributes are those of the command, and the path in them ends with a zero byte and outlives the call.
+    let opened = unsafe { bpf::call(BPF_OBJ_GET, &mut attributes) }?;
     // SAFETY: the kernel has just given this descriptor to us alone; it fits, being a small number.
     Ok(unsafe { OwnedFd::from_raw_fd(opened as i32) })
 }

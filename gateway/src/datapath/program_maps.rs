@@ -8,6 +8,8 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
+use crate::host::bpf;
+
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 
 /// The beginning of `struct bpf_prog_info` (linux/bpf.h).
@@ -45,10 +47,8 @@ pub fn map_ids(program: impl AsFd) -> io::Result<Vec<u32>> {
 fn ask(program: BorrowedFd<'_>, info: &mut ProgramInfo) -> io::Result<()> {
     let info_len = size_of::<ProgramInfo>() as u32;
     let info = std::ptr::from_mut(info) as u64;
-    let attributes = Attributes { program: program.as_raw_fd() as u32, info_len, info };
+    let mut attributes = Attributes { program: program.as_raw_fd() as u32, info_len, info };
     // SAFETY: the kernel reads and writes at most `info_len` bytes at `info`, which is a structure of that size, and writes
     // at most `map_count` identifiers at `map_ids`: the vector there has as many, or the count is 0.
-    let result =
-        unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw const attributes, size_of::<Attributes>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    unsafe { bpf::call(BPF_OBJ_GET_INFO_BY_FD, &mut attributes) }.map(drop)
 }

@@ -10,6 +10,8 @@ use std::{
 
 use aya::{Pod, maps::MapData};
 
+use crate::host::bpf;
+
 /// Entries read by one system call.
 const BATCH: usize = 4096;
 
@@ -87,9 +89,9 @@ impl<'a, K: Pod, V: Pod> Batches<'a, K, V> {
             flags: 0,
         };
         // SAFETY: both buffers have room for `count` entries of the map's key and value size.
-        let result = unsafe { bpf(BPF_MAP_LOOKUP_BATCH, &mut attributes) };
+        let result = unsafe { bpf::call(BPF_MAP_LOOKUP_BATCH, &mut attributes) };
         match result {
-            Ok(()) => {}
+            Ok(_) => {}
             // The end of the map; what was read before it counts.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => self.done = true,
             Err(error) => return Err(error),
@@ -115,19 +117,10 @@ pub fn take<K: Pod, V: Pod>(map: &MapData, key: &K) -> io::Result<Option<V>> {
         flags: 0,
     };
     // SAFETY: `key` and `value` have the sizes of the map's.
-    match unsafe { bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM, &mut attributes) } {
+    match unsafe { bpf::call(BPF_MAP_LOOKUP_AND_DELETE_ELEM, &mut attributes) } {
         // SAFETY: the kernel has written it.
-        Ok(()) => Ok(Some(unsafe { value.assume_init() })),
+        Ok(_) => Ok(Some(unsafe { value.assume_init() })),
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// # Safety
-///
-/// `attributes` fit `command`, and every address in them is good for what the command does with it.
-unsafe fn bpf<A>(command: libc::c_long, attributes: &mut A) -> io::Result<()> {
-    // SAFETY: the caller's.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<A>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
